@@ -1,0 +1,644 @@
+"""Measure: everything anyone wants to know of a tensor's values, from one exact pass.
+
+>>> import torch
+>>> m = measure(torch.arange(5.0))
+>>> m.count, m.min, m.max, round(m.mean, 4), round(m.std, 4)
+(5, 0.0, 4.0, 2.0, 1.5811)
+
+A measurement holds counts, extremes, central power sums and a fine histogram on edges known in
+advance. Two measurements on the same edges merge, in any order, so that blocks, threads, shards and
+machines give one answer. Quantiles, the display histogram and the Kolmogorov-Smirnov distance
+(``initcore.fit``) are derived from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool1d
+
+from initcore.draw import DTYPES, Stream
+from initcore.errors import InitError
+from initcore.laws import Law
+
+Floats = npt.NDArray[np.floating[Any]]
+Array = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
+
+# Rows of this length are summed in float32, and the rows in float64: relative error about 2e-11.
+_ROW = 256
+# Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
+_TINY, _HUGE = 1e-6, 1e6
+_BLOCK = 2**19
+
+
+# --- grids: the edges a histogram is counted on --------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``bins`` equal bins from ``first * width`` on. Values outside are counted apart.
+
+    The edges are multiples of the width, so that zero is one of them wherever the grid spans it.
+    """
+
+    first: int
+    bins: int
+    width: float
+
+    @property
+    def low(self) -> float:
+        return self.first * self.width
+
+    @property
+    def high(self) -> float:
+        return (self.first + self.bins) * self.width
+
+    @property
+    def edges(self) -> Array:
+        return np.arange(self.first, self.first + self.bins + 1, dtype=np.float64) * self.width
+
+    @property
+    def slack(self) -> float:
+        """How far rounding of the float32 bin index can carry a value across an edge."""
+        return 4 * 2.0**-24 * (max(abs(self.low), abs(self.high)) + self.high - self.low)
+
+    @classmethod
+    def spanning(cls, low: float, high: float, count: int, mark: float | None = None) -> Grid:
+        """The grid for ``count`` values in [low, high], fine enough for a tight KS bracket.
+
+        Each bin adds its share of the law to the bracket's gap, which must be small beside the 5 %
+        critical value 1.358/√count: 16√count bins make it 5 % of that. The cap keeps the histogram
+        in the processor's cache. ``±mark`` are made edges, so that what lies beyond is counted
+        exactly.
+        """
+        # A little wider, so that no value sits on the last edge; a point still needs a width.
+        margin = 1e-6 * (high - low) or max(abs(low), 1e-30) * 1e-3
+        low, high = low - margin, high + margin
+        bins = min(max(math.ceil(16 * math.sqrt(count)), 2**12), 2**16)
+        width = (high - low) / bins
+        if mark:
+            width = mark / 2.0 ** math.ceil(math.log2(mark / width))
+        first = math.floor(low / width)
+        return cls(first, math.ceil(high / width) - first, width)
+
+    @classmethod
+    def of_law(cls, law: Law, count: int, mark: float | None = None) -> Grid:
+        """The grid known from the law alone, before any value is drawn."""
+        low, high = law.low, law.high
+        # A support far wider than the mass, infinite or not, would waste the bins.
+        if low < law.mean - 8 * law.std:
+            low = float(law.quantile(1e-10))
+        if high > law.mean + 8 * law.std:
+            high = float(law.quantile(1 - 1e-10))
+        return cls.spanning(low, high, count, mark)
+
+
+@dataclass(frozen=True)
+class HalfGrid:
+    """One bin for each finite value of a 16-bit float type: its histogram loses nothing."""
+
+    dtype: str
+
+    @property
+    def values(self) -> Array:
+        return _half_table(self.dtype)[0]
+
+    @property
+    def edges(self) -> Array:
+        """The midpoints between neighbouring values: where rounding to the type turns over."""
+        values = self.values
+        inner = (values[1:] + values[:-1]) / 2
+        return np.concatenate([[values[0]], inner, [np.nextafter(values[-1], np.inf)]])
+
+    @property
+    def slack(self) -> float:
+        return 0.0
+
+
+@lru_cache(maxsize=2)
+def _half_table(dtype: str) -> tuple[Array, npt.NDArray[np.int64]]:
+    """The sorted finite values of a 16-bit type, and each bit pattern's place among them.
+
+    Patterns are read as int16 + 32768; the place of nan and the infinities is -1.
+    """
+    bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16)
+    all_values = bits.view(DTYPES[dtype]).double().numpy()
+    finite = np.isfinite(all_values)
+    values, inverse = np.unique(all_values[finite], return_inverse=True)
+    place = np.full(2**16, -1, dtype=np.int64)
+    place[finite] = inverse
+    return values, place
+
+
+# --- the measurement ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Statistics of a tensor's values.
+
+    ``count`` is the number of entries and ``nonfinite`` how many of them are nan or infinite;
+    everything else is of the finite ones. ``sums`` are the central power sums
+    Σ(x−mean)² , Σ(x−mean)³, Σ(x−mean)⁴. ``counts`` is the histogram on ``grid``, ``below`` and
+    ``above`` what lies outside it. Units are those of the weights.
+    """
+
+    grid: Grid | HalfGrid
+    dtype: str
+    count: int
+    nonfinite: int
+    zeros: int
+    min: float
+    max: float
+    mean: float
+    sums: tuple[float, float, float]
+    counts: Counts
+    below: int = 0
+    above: int = 0
+
+    @property
+    def finite(self) -> int:
+        return self.count - self.nonfinite
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation (n − 1), as ``tensor.std()``; nan for fewer than 2 values."""
+        return math.sqrt(self.sums[0] / (self.finite - 1)) if self.finite > 1 else math.nan
+
+    @property
+    def skewness(self) -> float:
+        """Third standardised moment: 0 for a symmetric law; nan where all values are equal."""
+        if not self.sums[0]:
+            return math.nan
+        return self.sums[1] / self.finite / math.pow(self.sums[0] / self.finite, 1.5)
+
+    @property
+    def kurtosis(self) -> float:
+        """Fourth standardised moment: 1.8 for a uniform, 3 for a normal; nan if all are equal."""
+        if not self.sums[0]:
+            return math.nan
+        return self.sums[2] / self.finite / (self.sums[0] / self.finite) ** 2
+
+    def merge(self, other: Measurement) -> Measurement:
+        """The measurement of both tensors together. Source of the sums: Pébay 2008, SAND2008-6212.
+
+        Raises InitError when the edges or dtypes differ.
+        """
+        if self.grid != other.grid or self.dtype != other.dtype:
+            raise InitError(f"cannot merge measurements on {self.grid} and {other.grid}")
+        mean, sums = _merge_moments(
+            (self.finite, self.mean, self.sums), (other.finite, other.mean, other.sums)
+        )
+        return Measurement(
+            grid=self.grid,
+            dtype=self.dtype,
+            count=self.count + other.count,
+            nonfinite=self.nonfinite + other.nonfinite,
+            zeros=self.zeros + other.zeros,
+            min=float(np.fmin(self.min, other.min)),
+            max=float(np.fmax(self.max, other.max)),
+            mean=mean,
+            sums=sums,
+            counts=self.counts + other.counts,
+            below=self.below + other.below,
+            above=self.above + other.above,
+        )
+
+    @cached_property
+    def cumulative(self) -> Counts:
+        """How many values lie below each edge of the grid; one longer than ``counts``."""
+        return self.below + np.concatenate([[0], np.cumsum(self.counts)])
+
+    def quantile(self, p: npt.ArrayLike) -> Array:
+        """Quantiles, exact to the width of one bin of the grid."""
+        steps = np.concatenate([self.cumulative, [self.finite]])
+        edges = np.concatenate([self.grid.edges, [self.max]])
+        at = np.searchsorted(steps, np.asarray(p, dtype=float) * self.finite, side="left")
+        return np.clip(edges[np.minimum(at, len(edges) - 1)], self.min, self.max)  # type: ignore[no-any-return]
+
+    def outside(self, bound: float) -> int:
+        """How many values lie beyond ±bound; exact when the bound is an edge of the grid."""
+        edges, slack = self.grid.edges, self.grid.slack
+        above = int(np.searchsorted(edges, bound - slack))
+        below = int(np.searchsorted(edges, -bound + slack, side="right")) - 1
+        count = 0
+        # A value equal to the bound, after rounding to the dtype, is inside.
+        rounding = 1 + torch.finfo(DTYPES[self.dtype]).eps
+        if self.max > bound * rounding:
+            count += self.finite - int(self.cumulative[min(above, len(edges) - 1)])
+        if self.min < -bound * rounding:
+            count += int(self.cumulative[max(below, 0)])
+        return count
+
+    def histogram(self, low: float, high: float, bins: int) -> tuple[Array, Counts]:
+        """The histogram for display: (edges, counts) on about ``bins`` bins of [low, high].
+
+        Its edges are edges of the fine grid, so that every count is exact.
+        """
+        fine = self.grid.edges
+        wanted = np.linspace(low, high, bins + 1)
+        at = np.unique(np.clip(np.searchsorted(fine, wanted), 0, len(fine) - 1))
+        if len(at) < 2:
+            at = np.array([0, len(fine) - 1])
+        return fine[at], np.diff(self.cumulative[at])
+
+
+_Moments = tuple[int, float, tuple[float, float, float]]
+
+
+def _merge_moments(a: _Moments, b: _Moments) -> tuple[float, tuple[float, float, float]]:
+    (n1, mean1, (s1, t1, u1)), (n2, mean2, (s2, t2, u2)) = a, b
+    if not n1 or not n2:
+        return (mean1, a[2]) if n1 else (mean2, b[2])
+    n = n1 + n2
+    d = mean2 - mean1
+    second = s1 + s2 + d**2 * n1 * n2 / n
+    third = t1 + t2 + d**3 * n1 * n2 * (n1 - n2) / n**2 + 3 * d * (n1 * s2 - n2 * s1) / n
+    fourth = (
+        u1
+        + u2
+        + d**4 * n1 * n2 * (n1**2 - n1 * n2 + n2**2) / n**3
+        + 6 * d**2 * (n1**2 * s2 + n2**2 * s1) / n**2
+        + 4 * d * (n1 * t2 - n2 * t1) / n
+    )
+    return mean1 + d * n2 / n, (second, third, fourth)
+
+
+# --- the heat map: a matrix reduced so that its extremes survive ---------------------------------
+
+
+@dataclass
+class Heat:
+    """A matrix of any size as at most ``side`` × ``side`` cells, with its extremes kept.
+
+    Each cell holds the sum, the smallest and the largest of its entries (nan where one is nan);
+    ``argmin`` and ``argmax`` are the flat positions of the extremes in the matrix. Heats of parts
+    of one matrix merge in any order.
+    """
+
+    rows: int
+    columns: int
+    cell: tuple[int, int]
+    total: Floats
+    low: Floats
+    high: Floats
+    argmin: tuple[float, int] = (math.inf, -1)
+    argmax: tuple[float, int] = (-math.inf, -1)
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int], side: int) -> Heat:
+        rows, columns = shape
+        cell = (-(-rows // side), -(-columns // side))
+        size = (-(-rows // cell[0]), -(-columns // cell[1]))
+        return cls(
+            rows,
+            columns,
+            cell,
+            np.zeros(size, np.float32),
+            np.full(size, np.inf, np.float32),
+            np.full(size, -np.inf, np.float32),
+        )
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every cell is one entry."""
+        return self.cell == (1, 1)
+
+    @property
+    def mean(self) -> Floats:
+        """The mean of each cell."""
+        heights = np.full(self.total.shape[0], self.cell[0])
+        heights[-1] = self.rows - self.cell[0] * (len(heights) - 1)
+        widths = np.full(self.total.shape[1], self.cell[1])
+        widths[-1] = self.columns - self.cell[1] * (len(widths) - 1)
+        return (self.total / np.outer(heights, widths)).astype(np.float32)
+
+    @property
+    def extreme(self) -> Floats:
+        """The entry of each cell that lies farthest from zero, with its sign."""
+        return np.where(np.abs(self.low) > np.abs(self.high), self.low, self.high)
+
+    def position(self, flat: int) -> tuple[int, int]:
+        return divmod(flat, self.columns)
+
+    def merge(self, other: Heat) -> Heat:
+        return Heat(
+            self.rows,
+            self.columns,
+            self.cell,
+            self.total + other.total,
+            np.minimum(self.low, other.low),
+            np.maximum(self.high, other.high),
+            min(self.argmin, other.argmin),
+            max(self.argmax, other.argmax),
+        )
+
+    def add(self, offset: int, values: Floats) -> tuple[float, float]:
+        """Take in a flat run of entries that starts at ``offset`` in the matrix.
+
+        Returns the run's smallest and largest entry, nan if one is nan.
+        """
+        ends = []
+        at = 0
+        height = self.cell[0]
+        while at < len(values):
+            row, column = divmod(offset + at, self.columns)
+            rows = (len(values) - at) // self.columns
+            if column or not rows:  # part of a row
+                size = min(self.columns - column, len(values) - at)
+                ends += self._add_run(row, column, values[at : at + size])
+            else:  # whole bands of cells, or the rows up to the next band
+                in_band = height - row % height
+                rows = rows - rows % height if in_band == height <= rows else min(rows, in_band)
+                size = rows * self.columns
+                ends += self._add_rows(row, values[at : at + size].reshape(rows, -1))
+            at += size
+        low, high = float(np.min(ends)), float(np.max(ends))
+        self._track_extremes(offset, values, low, high)
+        return low, high
+
+    def _track_extremes(self, offset: int, values: Floats, low: float, high: float) -> None:
+        if math.isnan(low):
+            if np.isnan(values).all():
+                return
+            low, high = float(np.nanmin(values)), float(np.nanmax(values))
+        # The position is looked up only when the extreme moves, which becomes rare quickly.
+        if low < self.argmin[0]:
+            self.argmin = (low, offset + int(np.nanargmin(values)))
+        if high > self.argmax[0]:
+            self.argmax = (high, offset + int(np.nanargmax(values)))
+
+    def _add_rows(self, first: int, block: Floats) -> list[Floats]:
+        bands = block.reshape(-1, min(self.cell[0], len(block)), self.columns)
+        total = np.add.reduce(bands, axis=1)
+        low, high = np.minimum.reduce(bands, axis=1), np.maximum.reduce(bands, axis=1)
+        if self.cell[1] > 1:
+            total = np.add.reduceat(total, np.arange(0, self.columns, self.cell[1]), axis=1)
+            low, high = -self._largest_across(-low), self._largest_across(high)
+        band = first // self.cell[0]
+        return self._combine(slice(band, band + len(bands)), slice(None), total, low, high)
+
+    def _largest_across(self, bands: Floats) -> Floats:
+        # Four times as fast as maximum.reduceat.
+        pooled = max_pool1d(torch.from_numpy(bands), self.cell[1], ceil_mode=True)
+        return pooled.numpy()
+
+    def _add_run(self, row: int, column: int, run: Floats) -> list[Floats]:
+        width = self.cell[1]
+        first = column // width
+        starts = np.arange(first * width, column + len(run), width) - column
+        starts[0] = 0
+        cells = [f.reduceat(run, starts)[None] for f in (np.add, np.minimum, np.maximum)]
+        band = row // self.cell[0]
+        return self._combine(slice(band, band + 1), slice(first, first + len(starts)), *cells)
+
+    def _combine(
+        self, bands: slice, cells: slice, total: Floats, low: Floats, high: Floats
+    ) -> list[Floats]:
+        self.total[bands, cells] += total
+        self.low[bands, cells] = np.minimum(self.low[bands, cells], low)
+        self.high[bands, cells] = np.maximum(self.high[bands, cells], high)
+        return [low.min(), high.max()]
+
+
+# --- one pass -----------------------------------------------------------------------------------
+
+
+class _Pass:
+    """The running state of one measurement; ``add`` takes the blocks, ``result`` ends it."""
+
+    def __init__(self, grid: Grid | HalfGrid, dtype: str, heat: Heat | None = None) -> None:
+        self.grid, self.dtype, self.heat = grid, dtype, heat
+        self.count = self.nonfinite = self.zeros = self.below = self.above = 0
+        self.min, self.max = math.inf, -math.inf
+        self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
+        self._patterns: Counts | None = None
+        if isinstance(grid, Grid):
+            self.counts: Counts = np.zeros(grid.bins, np.int64)
+            self._middle = (grid.low + grid.high) / 2
+            self._half_width = (grid.high - grid.low) / 2
+            near_zero = abs(self._middle) <= 0.25 * self._half_width
+            self._plain = near_zero and _TINY < self._half_width < _HUGE
+        else:
+            self._patterns = np.zeros(2**16, np.int64)
+        self._floats = self._squares = np.empty(0, np.float32)
+        self._index = np.empty(0, np.int32)
+
+    def add(self, block: Tensor, offset: int) -> None:
+        """Take in a flat, contiguous block that starts at ``offset`` of the tensor."""
+        self.count += block.numel()
+        if self._patterns is not None:
+            index = block.view(torch.int16).to(torch.int32).add_(2**15)
+            self._patterns += torch.bincount(index, minlength=2**16).numpy()
+            if self.heat:
+                self.heat.add(offset, block.float().numpy())
+            return
+        values: Floats = block.numpy()
+        low, high = (
+            self.heat.add(offset, values)
+            if self.heat
+            else (float(values.min()), float(values.max()))
+        )
+        if not (np.isfinite(low) and np.isfinite(high)):
+            finite = values[np.isfinite(values)]
+            self.nonfinite += len(values) - len(finite)
+            if not len(finite):
+                return
+            values, low, high = finite, float(finite.min()), float(finite.max())
+        self.min, self.max = min(self.min, low), max(self.max, high)
+        self._add_moments(values, low, high)
+        self._add_counts(values, low, high)
+
+    def _scratch(self, values: Floats) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
+        n = len(values)
+        if len(self._floats) < n or self._floats.dtype != values.dtype:
+            self._floats, self._squares = np.empty(n, values.dtype), np.empty(n, values.dtype)
+            self._index = np.empty(n, np.int32)
+        return self._floats[:n], self._squares[:n], self._index[:n]
+
+    def _add_moments(self, values: Floats, low: float, high: float) -> None:
+        scaled, squares, _ = self._scratch(values)
+        n = len(values)
+        shift, unit = 0.0, 1.0
+        if self._plain and max(-low, high) < _HUGE:
+            x = values
+        else:
+            # Centre and scale, so that no power over- or underflows or cancels.
+            shift, unit = self._middle, max(high - self._middle, self._middle - low) or 1.0
+            if values.dtype == np.float32 and (unit / 3e38 > 1 or abs(shift) > 1e38):
+                values = values.astype(np.float64)
+                scaled, squares = np.empty(n), np.empty(n)
+            x = np.subtract(values, shift, out=scaled)
+            np.divide(x, unit, out=x)
+        np.multiply(x, x, out=squares)
+        whole = n - n % _ROW
+        rows, square_rows = x[:whole].reshape(-1, _ROW), squares[:whole].reshape(-1, _ROW)
+        ones = np.ones(_ROW, x.dtype)
+        pairs = ((rows, ones), (rows, rows), (square_rows, rows), (square_rows, square_rows))
+        rest = x[whole:].astype(np.float64)
+        m1, m2, m3, m4 = (
+            (float(np.vecdot(a, b).sum(dtype=np.float64)) + float((rest**power).sum())) / n
+            for power, (a, b) in enumerate(pairs, start=1)
+        )
+        second = max(m2 - m1**2, 0.0)
+        third = m3 - 3 * m1 * m2 + 2 * m1**3
+        fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
+        if low == high:
+            second = third = fourth = 0.0
+        block: _Moments = (
+            n,
+            low if low == high else shift + unit * m1,
+            (n * second * unit**2, n * third * unit**3, n * max(fourth, 0.0) * unit**4),
+        )
+        self.moments = (self.moments[0] + n, *_merge_moments(self.moments, block))
+        if low <= 0 <= high and (x is not values or not squares.min()):
+            self.zeros += n - int(np.count_nonzero(values))
+
+    def _add_counts(self, values: Floats, low: float, high: float) -> None:
+        grid = self.grid
+        assert isinstance(grid, Grid)
+        if low < grid.low or high >= grid.high:
+            below, above = values < grid.low, values >= grid.high
+            self.below += int(np.count_nonzero(below))
+            self.above += int(np.count_nonzero(above))
+            values = values[~(below | above)]
+        scaled, _, index = self._scratch(values)
+        per_unit = grid.bins / (grid.high - grid.low)
+        # One pass for the scaling and the shift; both are float32 operations, see Grid.slack.
+        torch.add(
+            torch.tensor(-grid.low * per_unit, dtype=torch.from_numpy(values).dtype),
+            torch.from_numpy(values),
+            alpha=per_unit,
+            out=torch.from_numpy(scaled),
+        )
+        np.copyto(index, scaled, casting="unsafe")
+        counts = torch.bincount(torch.from_numpy(index), minlength=grid.bins).numpy()
+        self.counts += counts[: grid.bins]
+        # Rounding can carry a value just below the upper end one bin too far.
+        self.counts[-1] += counts[grid.bins :].sum()
+
+    def result(self) -> Measurement:
+        if self._patterns is not None:
+            return self._half_result(self._patterns)
+        seen = self.moments[0] > 0
+        return Measurement(
+            grid=self.grid,
+            dtype=self.dtype,
+            count=self.count,
+            nonfinite=self.nonfinite,
+            zeros=self.zeros,
+            min=self.min if seen else math.nan,
+            max=self.max if seen else math.nan,
+            mean=self.moments[1] if seen else math.nan,
+            sums=self.moments[2],
+            counts=self.counts,
+            below=self.below,
+            above=self.above,
+        )
+
+    def _half_result(self, patterns: Counts) -> Measurement:
+        values, place = _half_table(self.dtype)
+        finite = place >= 0
+        counts = np.bincount(
+            place[finite], weights=patterns[finite].astype(float), minlength=len(values)
+        ).astype(np.int64)
+        n = int(counts.sum())
+        present = np.flatnonzero(counts)
+        mean = float(counts @ values) / n if n else math.nan
+        deviation = values[present] - mean
+        second, third, fourth = (float(counts[present] @ deviation**power) for power in (2, 3, 4))
+        return Measurement(
+            grid=self.grid,
+            dtype=self.dtype,
+            count=self.count,
+            nonfinite=self.count - n,
+            zeros=int(counts[values == 0].sum()),
+            min=float(values[present[0]]) if n else math.nan,
+            max=float(values[present[-1]]) if n else math.nan,
+            mean=mean,
+            sums=(second, third, fourth),
+            counts=counts,
+        )
+
+
+def _dtype_name(tensor: Tensor) -> str:
+    for name, dtype in DTYPES.items():
+        if tensor.dtype == dtype:
+            return name
+    raise InitError(
+        f"dtype {tensor.dtype} cannot be measured: it must be one of {', '.join(DTYPES)}"
+    )
+
+
+def grid_for(law: Law, count: int, dtype: str, mark: float | None = None) -> Grid | HalfGrid:
+    """The edges on which ``count`` values of a law are counted."""
+    return HalfGrid(dtype) if DTYPES[dtype].itemsize == 2 else Grid.of_law(law, count, mark)
+
+
+def _grid_of_values(tensor: Tensor, dtype: str) -> Grid | HalfGrid:
+    if DTYPES[dtype].itemsize == 2:
+        return HalfGrid(dtype)
+    finite = tensor[torch.isfinite(tensor)]
+    if not finite.numel():
+        return Grid.spanning(-1.0, 1.0, tensor.numel())
+    low, high = (float(end) for end in torch.aminmax(finite))
+    return Grid.spanning(low, high, tensor.numel())
+
+
+def measure(
+    tensor: Tensor, grid: Grid | HalfGrid | None = None, *, heat: Heat | None = None
+) -> Measurement:
+    """Measure a tensor of any shape in float32, float64, bfloat16 or float16.
+
+    The edges are those of ``grid`` (see ``grid_for``), else come from one pass over the extremes.
+    ``heat`` (of the tensor as a matrix) is filled in the same pass. Raises InitError for other
+    dtypes and for an empty tensor.
+    """
+    dtype = _dtype_name(tensor)
+    if not tensor.numel():
+        raise InitError("an empty tensor has no values to measure")
+    flat = tensor.detach().reshape(-1)
+    run = _Pass(grid or _grid_of_values(flat, dtype), dtype, heat)
+    for start in range(0, len(flat), _BLOCK):
+        run.add(flat[start : start + _BLOCK], start)
+    return run.result()
+
+
+Progress = Callable[[float], None]
+
+
+def measure_stream(
+    stream: Stream,
+    grid: Grid | HalfGrid,
+    *,
+    heat: Heat | None = None,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Draw and measure a weight that is never held whole.
+
+    Each block is measured in a second thread while the next is drawn. ``progress`` is called with
+    the share done, in the caller's thread.
+    """
+    spec = stream.spec
+    run = _Pass(grid, spec.dtype, heat)
+    waiting: Future[None] | None = None
+    with ThreadPoolExecutor(1) as worker:
+        for offset, block in stream:
+            if waiting is not None:
+                waiting.result()
+            waiting = worker.submit(run.add, block, offset)
+            if progress:
+                progress(offset / spec.layer.count)
+        if waiting is not None:
+            waiting.result()
+    return run.result()
