@@ -343,8 +343,8 @@ def construct(default: Default, seed: int) -> nn.Module:
 def measure_default(default: Default, seed: int = 0) -> list[Check]:
     """Construct the module and hold every claim against its tensors.
 
-    Tensors that one claim covers are measured apart and merged; a copy counts once. A tensor that no claim covers, and
-    a claim that covers none, is a check that does not hold.
+    Tensors that one claim covers are measured apart and merged; a copy counts once. A tensor that
+    no claim covers, and a claim that covers none, is a check that does not hold.
     """
     module = construct(default, seed)
     tensors = {name: tensor.detach() for name, tensor in module.named_parameters()}

@@ -447,7 +447,7 @@ class HaarCoordinate(Law):
 
     @property
     def notation(self) -> str:
-        return f"{number(self.scale)} × coordinate on the sphere in R^{self.dimension}"
+        return f"{number(self.scale)} × coordinate on the sphere in {self.dimension} dimensions"
 
 
 @dataclass(frozen=True)

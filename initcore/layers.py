@@ -26,40 +26,29 @@ ROLES: tuple[Role, ...] = ("weight", "bias")
 class LayerKind:
     """One kind of layer: a row of ``LAYERS``.
 
-    ``sizes`` are the constructor's own argument names with the default of each; ``spatial`` is the
-    number of kernel axes.
+    ``sizes`` are the constructor's own argument names; ``spatial`` is the number of kernel axes.
     """
 
     slug: str
     module: str
-    sizes: tuple[tuple[str, int], ...]
+    sizes: tuple[str, ...]
     spatial: int = 0
     transposed: bool = False
     has_bias: bool = True
 
 
-_LINEAR = (("in_features", 5), ("out_features", 5))
-_CHANNELS = (("in_channels", 8), ("out_channels", 16))
+_CHANNELS = ("in_channels", "out_channels")
 
 LAYERS: tuple[LayerKind, ...] = (
-    LayerKind("linear", "Linear", _LINEAR),
-    LayerKind(
-        "bilinear",
-        "Bilinear",
-        (("in1_features", 6), ("in2_features", 4), ("out_features", 5)),
-    ),
+    LayerKind("linear", "Linear", ("in_features", "out_features")),
+    LayerKind("bilinear", "Bilinear", ("in1_features", "in2_features", "out_features")),
     LayerKind("conv1d", "Conv1d", _CHANNELS, spatial=1),
     LayerKind("conv2d", "Conv2d", _CHANNELS, spatial=2),
     LayerKind("conv3d", "Conv3d", _CHANNELS, spatial=3),
     LayerKind("conv_transpose1d", "ConvTranspose1d", _CHANNELS, spatial=1, transposed=True),
     LayerKind("conv_transpose2d", "ConvTranspose2d", _CHANNELS, spatial=2, transposed=True),
     LayerKind("conv_transpose3d", "ConvTranspose3d", _CHANNELS, spatial=3, transposed=True),
-    LayerKind(
-        "embedding",
-        "Embedding",
-        (("num_embeddings", 20), ("embedding_dim", 16)),
-        has_bias=False,
-    ),
+    LayerKind("embedding", "Embedding", ("num_embeddings", "embedding_dim"), has_bias=False),
 )
 _BY_SLUG = {kind.slug: kind for kind in LAYERS}
 
@@ -100,7 +89,7 @@ class Layer:
     def __post_init__(self) -> None:
         kind = self.kind
         size = tuple(self.size)
-        names = [name for name, _ in kind.sizes]
+        names = list(kind.sizes)
         if kind.spatial and len(size) == len(names):
             size += (DEFAULT_KERNEL,)
         if kind.spatial and len(size) == len(names) + 1:
@@ -212,6 +201,20 @@ class Layer:
                 "fans torch computes describe a matrix product that never happens"
             )
         return "; ".join(reasons)
+
+    @property
+    def axis_names(self) -> tuple[str, str]:
+        """What the rows and the columns of the weight as a matrix stand for."""
+        if self.kind.spatial:
+            sides = (
+                ("input channel", "output") if self.kind.transposed else ("output channel", "input")
+            )
+            return sides[0], f"{sides[1]} channel × kernel"
+        return {
+            "linear": ("output", "input"),
+            "bilinear": ("output", "input 1 × input 2"),
+            "embedding": ("index", "dimension"),
+        }[self.slug]
 
     @property
     def code(self) -> str:

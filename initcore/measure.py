@@ -343,12 +343,12 @@ class Heat:
             max(self.argmax, other.argmax),
         )
 
-    def add(self, offset: int, values: Floats) -> tuple[float, float]:
+    def add(self, offset: int, values: Floats) -> tuple[float, float, float]:
         """Take in a flat run of entries that starts at ``offset`` in the matrix.
 
-        Returns the run's smallest and largest entry, nan if one is nan.
+        Returns the run's sum and its smallest and largest entry, nan if one is nan.
         """
-        ends = []
+        total, low, high = 0.0, math.inf, -math.inf
         at = 0
         height = self.cell[0]
         while at < len(values):
@@ -356,29 +356,32 @@ class Heat:
             rows = (len(values) - at) // self.columns
             if column or not rows:  # part of a row
                 size = min(self.columns - column, len(values) - at)
-                ends += self._add_run(row, column, values[at : at + size])
+                part = self._add_run(row, column, values[at : at + size])
             else:  # whole bands of cells, or the rows up to the next band
                 in_band = height - row % height
                 rows = rows - rows % height if in_band == height <= rows else min(rows, in_band)
                 size = rows * self.columns
-                ends += self._add_rows(row, values[at : at + size].reshape(rows, -1))
+                part = self._add_rows(row, values[at : at + size].reshape(rows, -1))
+            total += part[0]
+            low, high = float(np.minimum(low, part[1])), float(np.maximum(high, part[2]))
             at += size
-        low, high = float(np.min(ends)), float(np.max(ends))
         self._track_extremes(offset, values, low, high)
-        return low, high
+        return total, low, high
 
     def _track_extremes(self, offset: int, values: Floats, low: float, high: float) -> None:
+        argmin, argmax = np.argmin, np.argmax
         if math.isnan(low):
             if np.isnan(values).all():
                 return
             low, high = float(np.nanmin(values)), float(np.nanmax(values))
+            argmin, argmax = np.nanargmin, np.nanargmax  # three times as slow
         # The position is looked up only when the extreme moves, which becomes rare quickly.
         if low < self.argmin[0]:
-            self.argmin = (low, offset + int(np.nanargmin(values)))
+            self.argmin = (low, offset + int(argmin(values)))
         if high > self.argmax[0]:
-            self.argmax = (high, offset + int(np.nanargmax(values)))
+            self.argmax = (high, offset + int(argmax(values)))
 
-    def _add_rows(self, first: int, block: Floats) -> list[Floats]:
+    def _add_rows(self, first: int, block: Floats) -> tuple[float, float, float]:
         bands = block.reshape(-1, min(self.cell[0], len(block)), self.columns)
         total = np.add.reduce(bands, axis=1)
         low, high = np.minimum.reduce(bands, axis=1), np.maximum.reduce(bands, axis=1)
@@ -393,7 +396,7 @@ class Heat:
         pooled = max_pool1d(torch.from_numpy(bands), self.cell[1], ceil_mode=True)
         return pooled.numpy()
 
-    def _add_run(self, row: int, column: int, run: Floats) -> list[Floats]:
+    def _add_run(self, row: int, column: int, run: Floats) -> tuple[float, float, float]:
         width = self.cell[1]
         first = column // width
         starts = np.arange(first * width, column + len(run), width) - column
@@ -404,11 +407,11 @@ class Heat:
 
     def _combine(
         self, bands: slice, cells: slice, total: Floats, low: Floats, high: Floats
-    ) -> list[Floats]:
+    ) -> tuple[float, float, float]:
         self.total[bands, cells] += total
         self.low[bands, cells] = np.minimum(self.low[bands, cells], low)
         self.high[bands, cells] = np.maximum(self.high[bands, cells], high)
-        return [low.min(), high.max()]
+        return float(total.sum(dtype=np.float64)), float(low.min()), float(high.max())
 
 
 # --- one pass -----------------------------------------------------------------------------------
@@ -424,14 +427,16 @@ class _Pass:
         self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
         self._patterns: Counts | None = None
         if isinstance(grid, Grid):
-            self.counts: Counts = np.zeros(grid.bins, np.int64)
+            # One more: rounding can carry a value just below the upper end one bin too far.
+            self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
+            self._start = torch.tensor(float(-grid.first), dtype=DTYPES[dtype])
             self._middle = (grid.low + grid.high) / 2
             self._half_width = (grid.high - grid.low) / 2
             near_zero = abs(self._middle) <= 0.25 * self._half_width
             self._plain = near_zero and _TINY < self._half_width < _HUGE
         else:
             self._patterns = np.zeros(2**16, np.int64)
-        self._floats = self._squares = np.empty(0, np.float32)
+        self._floats: Floats = np.empty(0)
         self._index = np.empty(0, np.int32)
 
     def add(self, block: Tensor, offset: int) -> None:
@@ -444,52 +449,43 @@ class _Pass:
                 self.heat.add(offset, block.float().numpy())
             return
         values: Floats = block.numpy()
-        low, high = (
+        total, low, high = (
             self.heat.add(offset, values)
             if self.heat
-            else (float(values.min()), float(values.max()))
+            else (_sum(values), float(values.min()), float(values.max()))
         )
-        if not (np.isfinite(low) and np.isfinite(high)):
+        if not (math.isfinite(low) and math.isfinite(high)):
             finite = values[np.isfinite(values)]
             self.nonfinite += len(values) - len(finite)
             if not len(finite):
                 return
             values, low, high = finite, float(finite.min()), float(finite.max())
+            total = _sum(values)
         self.min, self.max = min(self.min, low), max(self.max, high)
-        self._add_moments(values, low, high)
+        self._add_moments(values, total, low, high)
         self._add_counts(values, low, high)
 
-    def _scratch(self, values: Floats) -> tuple[Floats, Floats, npt.NDArray[np.int32]]:
+    def _scratch(self, values: Floats) -> tuple[Floats, npt.NDArray[np.int32]]:
+        """Memory of the length of ``values``, kept because fresh pages are slow to come by."""
         n = len(values)
-        if len(self._floats) < n or self._floats.dtype != values.dtype:
-            self._floats, self._squares = np.empty(n, values.dtype), np.empty(n, values.dtype)
-            self._index = np.empty(n, np.int32)
-        return self._floats[:n], self._squares[:n], self._index[:n]
+        if len(self._floats) < n:
+            self._floats, self._index = np.empty(n, values.dtype), np.empty(n, np.int32)
+        return self._floats[:n], self._index[:n]
 
-    def _add_moments(self, values: Floats, low: float, high: float) -> None:
-        scaled, squares, _ = self._scratch(values)
+    def _add_moments(self, values: Floats, total: float, low: float, high: float) -> None:
         n = len(values)
         shift, unit = 0.0, 1.0
         if self._plain and max(-low, high) < _HUGE:
-            x = values
+            x, squares = values, np.multiply(values, values, out=self._scratch(values)[0])
         else:
             # Centre and scale, so that no power over- or underflows or cancels.
             shift, unit = self._middle, max(high - self._middle, self._middle - low) or 1.0
             if values.dtype == np.float32 and (unit / 3e38 > 1 or abs(shift) > 1e38):
                 values = values.astype(np.float64)
-                scaled, squares = np.empty(n), np.empty(n)
-            x = np.subtract(values, shift, out=scaled)
-            np.divide(x, unit, out=x)
-        np.multiply(x, x, out=squares)
-        whole = n - n % _ROW
-        rows, square_rows = x[:whole].reshape(-1, _ROW), squares[:whole].reshape(-1, _ROW)
-        ones = np.ones(_ROW, x.dtype)
-        pairs = ((rows, ones), (rows, rows), (square_rows, rows), (square_rows, square_rows))
-        rest = x[whole:].astype(np.float64)
-        m1, m2, m3, m4 = (
-            (float(np.vecdot(a, b).sum(dtype=np.float64)) + float((rest**power).sum())) / n
-            for power, (a, b) in enumerate(pairs, start=1)
-        )
+            x = (values - shift) / unit
+            total, squares = _sum(x), x * x
+        m1, m2 = total / n, _dot(x, x) / n
+        m3, m4 = _dot(squares, x) / n, _dot(squares, squares) / n
         second = max(m2 - m1**2, 0.0)
         third = m3 - 3 * m1 * m2 + 2 * m1**3
         fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
@@ -512,25 +508,21 @@ class _Pass:
             self.below += int(np.count_nonzero(below))
             self.above += int(np.count_nonzero(above))
             values = values[~(below | above)]
-        scaled, _, index = self._scratch(values)
-        per_unit = grid.bins / (grid.high - grid.low)
+        scaled, index = self._scratch(values)
         # One pass for the scaling and the shift; both are float32 operations, see Grid.slack.
-        torch.add(
-            torch.tensor(-grid.low * per_unit, dtype=torch.from_numpy(values).dtype),
-            torch.from_numpy(values),
-            alpha=per_unit,
-            out=torch.from_numpy(scaled),
-        )
+        x, out = torch.from_numpy(values), torch.from_numpy(scaled)
+        torch.add(self._start, x, alpha=1 / grid.width, out=out)
+        if not self._plain:  # rounding may be wider than a bin
+            np.clip(scaled, 0, grid.bins, out=scaled)
         np.copyto(index, scaled, casting="unsafe")
-        counts = torch.bincount(torch.from_numpy(index), minlength=grid.bins).numpy()
-        self.counts += counts[: grid.bins]
-        # Rounding can carry a value just below the upper end one bin too far.
-        self.counts[-1] += counts[grid.bins :].sum()
+        self.counts += torch.bincount(torch.from_numpy(index), minlength=grid.bins + 1).numpy()
 
     def result(self) -> Measurement:
         if self._patterns is not None:
             return self._half_result(self._patterns)
         seen = self.moments[0] > 0
+        counts = self.counts[:-1].copy()
+        counts[-1] += self.counts[-1]
         return Measurement(
             grid=self.grid,
             dtype=self.dtype,
@@ -541,7 +533,7 @@ class _Pass:
             max=self.max if seen else math.nan,
             mean=self.moments[1] if seen else math.nan,
             sums=self.moments[2],
-            counts=self.counts,
+            counts=counts,
             below=self.below,
             above=self.above,
         )
@@ -569,6 +561,18 @@ class _Pass:
             sums=(second, third, fourth),
             counts=counts,
         )
+
+
+def _sum(a: Floats) -> float:
+    whole = len(a) - len(a) % _ROW
+    columns = np.add.reduce(a[:whole].reshape(_ROW, -1))
+    return float(columns.sum(dtype=np.float64)) + float(a[whole:].sum(dtype=np.float64))
+
+
+def _dot(a: Floats, b: Floats) -> float:
+    whole = len(a) - len(a) % _ROW
+    rows = np.vecdot(a[:whole].reshape(-1, _ROW), b[:whole].reshape(-1, _ROW))
+    return float(rows.sum(dtype=np.float64)) + float(np.vecdot(a[whole:], b[whole:]))
 
 
 def _dtype_name(tensor: Tensor) -> str:

@@ -110,7 +110,7 @@ def comparison(report: Report) -> list[Row]:
     """The scheme's law, Xavier uniform, Xavier normal and the measurement, side by side."""
     part, layer = report.weight, report.spec.layer
     laws: list[tuple[str, Law]] = [
-        (f"Law of {report.spec.weight.slug}", part.law),
+        (report.spec.weight.slug, part.law),
         ("Xavier uniform", Uniform(-xavier_bound(layer), xavier_bound(layer))),
         ("Xavier normal", Normal(0.0, xavier_std(layer))),
     ]
@@ -133,6 +133,11 @@ def comparison(report: Report) -> list[Row]:
     largest = max(abs(measured.min), abs(measured.max))
     rows.append(Row("Measured", largest, measured.std, measured.mean, measured.min, measured.max))
     return rows
+
+
+def outside_share(report: Report) -> float:
+    """The share of the weights beyond Xavier's uniform bound, in per cent."""
+    return 100 * (report.weight.fit.outside_xavier or 0.0)
 
 
 def outside_sentence(report: Report) -> str:

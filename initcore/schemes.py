@@ -26,7 +26,6 @@ from torch import nn
 
 from initcore.errors import InitError
 from initcore.laws import (
-    Constant,
     HaarCoordinate,
     Law,
     Normal,
@@ -140,7 +139,8 @@ class Scheme:
     params: the parameters, in the order of torch's signature.
     ranks: the tensor ranks torch accepts.
     law: the law of one entry, given the slot and the parameters.
-    formula: LaTeX; ``<name>`` stands for a parameter, a fan or a derived quantity.
+    formula: LaTeX; ``<name>`` stands for a parameter, a fan or a derived quantity, ``<result>``
+    (by default the end) for what it comes to.
     reference: where the scheme comes from. when: one line on when to use it.
     call: the torch call; None means ``{slug}_`` with the parameters as they are.
     derived: further quantities the formula names. check: rules that join several parameters.
@@ -173,7 +173,8 @@ class Scheme:
         allowed = ", ".join(str(r) for r in self.ranks)
         return (
             f"{self.slug} needs a tensor of rank {allowed}: the {slot.role} of "
-            f"{slot.layer.kind.module} has rank {rank}, shape {list(slot.shape)}"
+            f"{slot.layer.kind.module} has rank {rank}, shape {list(slot.shape)}; "
+            "choose another scheme, or another layer"
         )
 
 
@@ -432,8 +433,8 @@ SCHEMES: tuple[Scheme, ...] = (
         params=(_GAIN,),
         ranks=_MATRIX,
         law=_orthogonal_law,
-        formula=r"W W^{\top} = <gain>^2 I \ \text{or}\ W^{\top} W = <gain>^2 I,\quad "
-        r"\sigma = \frac{<gain>}{\sqrt{\max(<rows>, <columns>)}}",
+        formula=r"\begin{gathered} W W^{\top} = <gain>^2 I \ \text{or}\ W^{\top} W = <gain>^2 I \\ "
+        r"\sigma = \frac{<gain>}{\sqrt{\max(<rows>,\, <columns>)}}<result> \end{gathered}",
         reference="Saxe et al. 2013, Exact solutions to deep linear networks, arXiv 1312.6120",
         when="Recurrent and very deep networks: every singular value equals the gain.",
         derived=lambda slot, p: dict(
@@ -510,8 +511,8 @@ SCHEMES: tuple[Scheme, ...] = (
         ),
         ranks=(2,),
         law=_sparse_law,
-        formula=r"\lceil <sparsity> \cdot <rows> \rceil\ \text{zeros a column, the rest}\ "
-        r"\mathcal{N}(0,\, <std>^2)",
+        formula=r"\begin{gathered} \lceil <sparsity> \cdot <rows> \rceil\ \text{zeros a column} \\ "
+        r"\text{the rest}\ \mathcal{N}(0,\, <std>^2) \end{gathered}",
         reference="Martens 2010, Deep learning via Hessian-free optimization",
         when="Each unit listens to a few inputs only; historical, for Hessian-free training.",
         derived=lambda slot, p: {"rows": float(slot.shape[0])},
@@ -647,24 +648,26 @@ class Init:
         layer = slot.layer
         values: dict[str, Value] = {"fan_in": layer.fan_in, "fan_out": layer.fan_out}
         values |= dict(self.params) | (scheme.derived(slot, self.params) if scheme.derived else {})
-        return _TOKEN.sub(lambda m: _latex_number(values[m[1]]), template) + self._result(slot)
+        if "<result>" not in template:
+            template += "<result>"
+        template = template.replace("<result>", self._result(slot))
+        return _TOKEN.sub(lambda m: _latex_number(values[m[1]]), template)
 
     def _result(self, slot: Slot) -> str:
-        """What the formula comes to: the bound or the std."""
+        """What the formula's bound or std comes to; nothing where the formula states the law."""
         law = self.law(slot)
-        if isinstance(law, Constant) or self.slug in {"uniform", "normal"}:
-            return ""
-        if isinstance(law, Uniform):
+        if "a =" in self.scheme.formula and isinstance(law, Uniform):
             return rf" = {_latex_number(law.high)}"
         if "sigma =" in self.scheme.formula:
             return rf" = {_latex_number(law.std)}"
-        return rf",\quad \text{{std of a weight}} = {_latex_number(law.std)}"
+        return ""
 
 
 _TOKEN = re.compile(r"<(\w+)>")
 
 
 def _symbols(template: str) -> str:
+    template = template.replace("<result>", "")
     return _TOKEN.sub(lambda m: r"\text{" + m[1].replace("_", r"\_") + "}", template)
 
 

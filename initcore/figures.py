@@ -1,0 +1,478 @@
+"""Figures: initcore's results as Plotly figures, each with a sentence that states its finding.
+
+Pure functions: data in, ``Chart`` out; pages and notebooks share them. One colour each stands for
+what was measured, for the law and for the Xavier bounds, everywhere.
+
+>>> from initcore.draw import Spec
+>>> from initcore.layers import Layer
+>>> from initcore.report import describe
+>>> from initcore.schemes import Init
+>>> chart = histogram(describe(Spec(Layer("linear", (5, 5)), Init("zeros"))), LIGHT)
+>>> chart.alt
+'Histogram of 25 weights, all 0: they fit the law all 0; Xavier bounds ±0.7746.'
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+
+from initcore.laws import Law, number
+from initcore.layers import Role
+from initcore.report import Part, Report
+from initcore.schemes import xavier_bound
+
+Floats = npt.NDArray[np.float64]
+Show = Literal["extreme", "mean"]
+
+# The most cells that still leave room for their values, and for a row of ticks.
+_PRINTED_SIDE = 12
+_MOST_BARS = 80
+_CURVE_POINTS = 120
+_PROBABILITIES = np.linspace(0.002, 0.998, 120)
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colours of one appearance; contrasts were checked against its background.
+
+    ``heat`` runs from negative over a neutral middle, at exactly zero, to positive; blue and orange
+    stay apart for every common kind of colour blindness. ``series`` tells schemes apart.
+    """
+
+    measured: str
+    law: str
+    xavier: str
+    ink: str
+    line: str
+    heat: tuple[str, str, str, str, str]
+    series: tuple[str, ...]
+
+
+LIGHT = Palette(
+    measured="#9DB7E4",
+    law="#C2410C",
+    xavier="#0F766E",
+    ink="#1F2937",
+    line="#D5DAE1",
+    heat=("#173F86", "#7FA3DB", "#F5F5F4", "#EBA677", "#9A3412"),
+    series=("#2357B5", "#C2410C", "#0F766E", "#7C3AED", "#A16207", "#BE185D"),
+)
+DARK = Palette(
+    measured="#456298",
+    law="#FB923C",
+    xavier="#2DD4BF",
+    ink="#E5E7EB",
+    line="#374151",
+    heat=("#93C5FD", "#3B6FB5", "#20242C", "#B45A2A", "#FDBA74"),
+    series=("#7CA7F5", "#FB923C", "#2DD4BF", "#B794F6", "#FACC15", "#F472B6"),
+)
+# Lines of the comparison differ by dash as well as by colour.
+_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+
+
+class Chart(NamedTuple):
+    """A figure and the sentence that says what it shows."""
+
+    figure: go.Figure
+    alt: str
+
+
+def _layout(figure: go.Figure, palette: Palette, height: int) -> go.Figure:
+    figure.update_layout(
+        template="none",
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"color": palette.ink, "size": 13},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
+        hoverlabel={"font": {"size": 13}},
+        dragmode=False,
+    )
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(
+            showgrid=False,
+            zeroline=False,
+            automargin=True,
+            title_font_size=12,
+            tickfont_size=11,
+            linecolor=palette.line,
+            tickcolor=palette.line,
+        )
+    return figure
+
+
+# --- heat map -----------------------------------------------------------------------------------
+
+
+def heat_range(reports: Sequence[Report]) -> float:
+    """The magnitude at which the colours end, shared by all the reports."""
+    measured = [report.weight.measurement for report in reports]
+    return max(max(abs(m.min), abs(m.max)) for m in measured) or 1.0
+
+
+def heatmap(
+    report: Report,
+    palette: Palette,
+    *,
+    show: Show = "extreme",
+    magnitude: float | None = None,
+    compact: bool = False,
+) -> Chart:
+    """The weight as a matrix; at most 256 cells a side, with the extremes kept and marked.
+
+    ``show`` says what a cell of several weights holds: the one farthest from zero, or their mean.
+    ``magnitude`` fixes the colour range; ``compact`` leaves out axes and colour bar.
+    """
+    part, layer = report.weight, report.spec.layer
+    heat = part.heat
+    rows, columns = layer.matrix_shape
+    row_name, column_name = layer.axis_names
+    z = heat.mean if show == "mean" else heat.extreme
+    size = heat.cell
+    magnitude = magnitude or heat_range([report])
+    if heat.is_exact:
+        hover = f"{row_name} %{{y}}, {column_name} %{{x}}<br>weight %{{z:.4g}}<extra></extra>"
+    else:
+        what = "mean" if show == "mean" else "farthest from zero"
+        hover = (
+            f"{size[0]} × {size[1]} weights around<br>{row_name} %{{y:.0f}}, {column_name} "
+            f"%{{x:.0f}}<br>{what} %{{z:.4g}}<extra></extra>"
+        )
+    text = "%{z:.2f}" if magnitude >= 0.095 else "%{z:.1e}"
+    printed = heat.is_exact and max(rows, columns) <= _PRINTED_SIDE and not compact
+    figure = go.Figure(
+        go.Heatmap(
+            z=z,
+            x0=(size[1] - 1) / 2,
+            dx=size[1],
+            y0=(size[0] - 1) / 2,
+            dy=size[0],
+            zmin=-magnitude,
+            zmax=magnitude,
+            colorscale=[[i / 4, colour] for i, colour in enumerate(palette.heat)],
+            showscale=not compact,
+            colorbar={"thickness": 10, "outlinewidth": 0, "tickfont": {"size": 11}, "len": 1},
+            hovertemplate=hover,
+            texttemplate=text if printed else None,
+            textfont={"size": 13 if max(rows, columns) <= 6 else 10},
+            xgap=2 if printed else 0,
+            ygap=2 if printed else 0,
+        )
+    )
+    if not heat.is_exact and not compact:
+        figure.add_trace(_extremes(report, palette))
+    _layout(figure, palette, 180 if compact else 420)
+    figure.update_layout(showlegend=False)
+    ratio = rows / columns
+    figure.update_yaxes(
+        autorange="reversed",
+        title_text="" if compact else row_name,
+        visible=not compact,
+        showline=False,
+        **({"scaleanchor": "x", "constrain": "domain"} if 0.2 <= ratio <= 5 else {}),
+    )
+    figure.update_xaxes(
+        title_text="" if compact else column_name,
+        visible=not compact,
+        showline=False,
+        constrain="domain",
+    )
+    for axes, count in ((figure.update_xaxes, columns), (figure.update_yaxes, rows)):
+        if count <= _PRINTED_SIDE:
+            axes(dtick=1)
+    return Chart(figure, _heatmap_alt(report))
+
+
+def _extremes(report: Report, palette: Palette) -> go.Scatter:
+    heat = report.weight.heat
+    ends = (("smallest", heat.argmin), ("largest", heat.argmax))
+    positions = [heat.position(flat) for _, (_, flat) in ends]
+    return go.Scatter(
+        x=[column for _, column in positions],
+        y=[row for row, _ in positions],
+        mode="markers",
+        marker={
+            "symbol": ["triangle-down-open", "triangle-up-open"],
+            "size": 12,
+            "color": palette.ink,
+            "line": {"width": 2},
+        },
+        text=[
+            f"{name}: {number(value)}<br>row {row}, column {column}"
+            for (name, (value, _)), (row, column) in zip(ends, positions, strict=True)
+        ],
+        hovertemplate="%{text}<extra></extra>",
+    )
+
+
+def _position(report: Report, flat: int) -> str:
+    index = np.unravel_index(flat, report.spec.layer.weight_shape)
+    return f"[{', '.join(str(int(i)) for i in index)}]"
+
+
+def extremes_sentence(report: Report) -> str:
+    """Where the smallest and the largest weight are, by their index in the tensor."""
+    heat = report.weight.heat
+    (low, at_low), (high, at_high) = heat.argmin, heat.argmax
+    if low == high:
+        return f"Every weight is {number(low)}."
+    return (
+        f"Smallest {number(low)} at weight{_position(report, at_low)}, "
+        f"largest {number(high)} at weight{_position(report, at_high)}."
+    )
+
+
+def _heatmap_alt(report: Report) -> str:
+    rows, columns = report.spec.layer.matrix_shape
+    m = report.weight.measurement
+    head = f"Heat map of the {rows} × {columns} weight matrix"
+    if m.min == m.max:
+        return f"{head}: every weight is {number(m.min)}."
+    return f"{head}: mean {number(m.mean)}, std {number(m.std)}. {extremes_sentence(report)}"
+
+
+# --- histogram ----------------------------------------------------------------------------------
+
+
+def _own_range(part: Part) -> tuple[float, float]:
+    """What the bars tile: the measured values, and the support or else the bulk of the law."""
+    m, law = part.measurement, part.law
+    low = law.low if law.low >= law.mean - 3 * law.std else float(law.quantile(0.001))
+    high = law.high if law.high <= law.mean + 3 * law.std else float(law.quantile(0.999))
+    low, high = min(m.min, low), max(m.max, high)
+    return (low, high) if low < high else _padded(low, high)
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    pad = 0.04 * (high - low) or max(abs(low), 1.0) / 2
+    return low - pad, high + pad
+
+
+def value_range(parts: Sequence[Part], bound: float | None = None) -> tuple[float, float]:
+    """An axis that holds all the parts' values and laws, and ±bound."""
+    ends = [end for part in parts for end in _own_range(part)]
+    ends += [-bound, bound] if bound else []
+    return _padded(min(ends), max(ends))
+
+
+def density_top(parts: Sequence[Part]) -> float:
+    """An axis for the densities of the parts; constants, whose density is infinite, have no say."""
+    heights = []
+    for part in parts:
+        if part.law.is_discrete:
+            continue
+        low, high = _own_range(part)
+        _, _, density = _bars(part)
+        _, curve = _curve(part.law, low, high)
+        # An atom's bar has no bound; every other bar is within reach of the curve.
+        usual = density if not part.law.atoms else density[density < 3 * _peak(curve)]
+        heights += [float(usual.max(initial=0.0)), _peak(curve)]
+    return 1.1 * max(heights, default=1.0)
+
+
+def histogram(
+    report: Report,
+    palette: Palette,
+    *,
+    role: Role = "weight",
+    span: tuple[float, float] | None = None,
+    top: float | None = None,
+    compact: bool = False,
+) -> Chart:
+    """The measured density, the law's, and the Xavier bounds (weights only).
+
+    A value with a probability of its own is a stem: its height is its share of the axis. ``span``
+    and ``top`` fix the axes; ``compact`` leaves out titles and legend.
+    """
+    part = report.weight if role == "weight" else report.bias
+    assert part is not None
+    bound = xavier_bound(report.spec.layer) if role == "weight" else None
+    low, high = span or value_range([part], bound)
+    top = top or density_top([part])
+    edges, shares, density = _bars(part)
+    figure = go.Figure(
+        go.Bar(
+            x=((edges[1:] + edges[:-1]) / 2).astype(np.float32),
+            y=density.astype(np.float32),
+            width=np.diff(edges).astype(np.float32),
+            customdata=shares.astype(np.float32),
+            name="measured",
+            marker={"color": palette.measured, "line": {"width": 0}},
+            hovertemplate="%{customdata:.3g} % around %{x:.4g}<extra>measured</extra>",
+        )
+    )
+    x, y = _curve(part.law, low, high)
+    if len(x):
+        figure.add_trace(
+            go.Scatter(
+                x=x.astype(np.float32),
+                y=y.astype(np.float32),
+                mode="lines",
+                name="law",
+                line={"color": palette.law, "width": 2.5},
+                hovertemplate="density %{y:.3g} at %{x:.4g}<extra>law</extra>",
+            )
+        )
+    if part.law.atoms:
+        stems = _stems(part.law, top / 1.1, palette)
+        figure.add_trace(stems.update(showlegend=not len(x)))
+    if bound:
+        figure.add_trace(_bounds(bound, top, palette))
+    _layout(figure, palette, 180 if compact else 420)
+    figure.update_layout(bargap=0, barmode="overlay", showlegend=not compact)
+    figure.update_xaxes(range=[low, high], title_text="" if compact else role, showline=True)
+    figure.update_yaxes(
+        range=[0, top],
+        title_text="" if compact else "density",
+        showgrid=not compact,
+        gridcolor=palette.line,
+        nticks=6,
+        visible=not compact,
+    )
+    return Chart(figure, _histogram_alt(part, bound))
+
+
+def _bars(part: Part) -> tuple[Floats, Floats, Floats]:
+    """Edges, shares in per cent and densities of the measured bars."""
+    m = part.measurement
+    # Rice's rule, 2·∛n, within what a chart can show.
+    bins = int(min(max(2 * m.count ** (1 / 3), 6), _MOST_BARS))
+    edges, counts = m.histogram(*_own_range(part), bins)
+    shares = counts / max(m.finite, 1)
+    return edges, 100 * shares, shares / np.diff(edges)
+
+
+def _peak(density: Floats) -> float:
+    """The height of a curve; a density may be infinite at its ends, which do not rule an axis."""
+    return float(np.percentile(density, 98)) if len(density) else 0.0
+
+
+def _curve(law: Law, low: float, high: float) -> tuple[Floats, Floats]:
+    """The density over the span, falling to zero at the ends of a bounded support."""
+    if law.is_discrete:
+        return np.empty(0), np.empty(0)
+    start, end = max(low, law.low), min(high, law.high)
+    # Evenly over the span and evenly over the law, so that a narrow peak is drawn in full. The ends
+    # of the support themselves may hold an infinite density.
+    x = np.concatenate([np.linspace(start, end, _CURVE_POINTS), law.quantile(_PROBABILITIES)])
+    x = np.unique(x[(x > start) & (x < end)])
+    y = law.pdf(x)
+    before = [start] if start == law.low else []
+    after = [end] if end == law.high else []
+    x = np.concatenate([before, [start], x, [end], after])
+    y = np.concatenate([np.zeros(len(before)), y[:1], y, y[-1:], np.zeros(len(after))])
+    return x, y
+
+
+def _stems(law: Law, top: float, palette: Palette) -> go.Scatter:
+    """The law's atoms, each as high as its share of ``top``."""
+    x = [v for value, _ in law.atoms for v in (value, value, None)]
+    y = [h for _, mass in law.atoms for h in (0.0, top * mass, None)]
+    shares = [share for _, mass in law.atoms for share in (0.0, 100 * mass, None)]
+    return go.Scatter(
+        x=x,
+        y=y,
+        customdata=shares,
+        mode="lines+markers",
+        name="law",
+        line={"color": palette.law, "width": 2.5},
+        marker={"size": [s for _ in law.atoms for s in (0, 9, 0)]},
+        hovertemplate="%{customdata:.3g} % exactly %{x:.4g}<extra>law</extra>",
+    )
+
+
+def _bounds(bound: float, top: float, palette: Palette) -> go.Scatter:
+    return go.Scatter(
+        x=[-bound, -bound, None, bound, bound],
+        y=[0, top, None, 0, top],
+        mode="lines",
+        name="Xavier bounds",
+        line={"color": palette.xavier, "width": 2, "dash": "dash"},
+        hovertemplate="Xavier bound %{x:.4g}<extra></extra>",
+    )
+
+
+def _histogram_alt(part: Part, bound: float | None) -> str:
+    m = part.measurement
+    what = "weights" if part.role == "weight" else "biases"
+    spread = f"all {number(m.min)}" if m.min == m.max else f"{number(m.min)} to {number(m.max)}"
+    fits = "they fit" if part.fit.agrees else "they do not fit"
+    text = f"Histogram of {m.count:,} {what}, {spread}: {fits} the law {part.law.notation}"
+    return f"{text}; Xavier bounds ±{number(bound)}." if bound else f"{text}."
+
+
+# --- several schemes ----------------------------------------------------------------------------
+
+
+def densities(reports: Sequence[Report], names: Sequence[str], palette: Palette) -> Chart:
+    """The laws of several schemes over each other, with the Xavier bounds of their layer."""
+    bound = xavier_bound(reports[0].spec.layer)
+    parts = [report.weight for report in reports]
+    low, high = value_range(parts, bound)
+    top = density_top(parts)
+    figure = go.Figure()
+    for i, (part, name) in enumerate(zip(parts, names, strict=True)):
+        x, y = _curve(part.law, low, high)
+        line = {"color": palette.series[i % 6], "width": 2.5, "dash": _DASHES[i % 6]}
+        for value, mass in part.law.atoms:
+            x = np.concatenate([x, [np.nan, value, value]])
+            y = np.concatenate([y, [np.nan, 0.0, top * mass]])
+        figure.add_trace(
+            go.Scatter(
+                x=x.astype(np.float32),
+                y=y.astype(np.float32),
+                mode="lines",
+                name=name,
+                line=line,
+                hovertemplate=f"density %{{y:.3g}} at %{{x:.4g}}<extra>{name}</extra>",
+            )
+        )
+    figure.add_trace(_bounds(bound, top, palette))
+    _layout(figure, palette, 360)
+    figure.update_xaxes(range=[low, high], title_text="weight", showline=True)
+    figure.update_yaxes(
+        range=[0, top], title_text="density of the law", showgrid=True, gridcolor=palette.line
+    )
+    by_std = sorted(zip((part.law.std for part in parts), names, strict=True))
+    (narrow, narrowest), (wide, widest) = by_std[0], by_std[-1]
+    alt = (
+        f"Densities of {len(parts)} laws: {widest} is the widest, std {number(wide)}; "
+        f"{narrowest} the narrowest, std {number(narrow)}."
+    )
+    return Chart(figure, alt)
+
+
+def law_shape(law: Law, palette: Palette) -> Chart:
+    """A law's shape on its own scale: the density filled, atoms as stems."""
+    low, high = _padded(float(law.quantile(0.0005)), float(law.quantile(0.9995)))
+    x, y = _curve(law, low, high)
+    top = 1.15 * _peak(y) or 1.0
+    figure = go.Figure()
+    if len(x):
+        figure.add_trace(
+            go.Scatter(
+                x=x.astype(np.float32),
+                y=y.astype(np.float32),
+                mode="lines",
+                fill="tozeroy",
+                line={"color": palette.law, "width": 2},
+                hoverinfo="skip",
+            )
+        )
+    if law.atoms:
+        figure.add_trace(_stems(law, top, palette))
+    _layout(figure, palette, 120)
+    figure.update_layout(showlegend=False)
+    figure.update_traces(hoverinfo="skip", hovertemplate=None)
+    figure.update_xaxes(range=[low, high], showline=True, nticks=5)
+    figure.update_yaxes(visible=False, range=[0, top * 1.08])
+    return Chart(
+        figure, f"Shape of the law {law.notation}: mean {number(law.mean)}, std {number(law.std)}."
+    )

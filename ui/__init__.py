@@ -1,0 +1,1 @@
+"""What the pages share: controls bound to the link, cached reports, and how charts are shown."""

@@ -1,0 +1,78 @@
+"""Reports for the pages: cached by their spec, for all sessions, bounded in number and load."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import NoReturn
+
+import streamlit as st
+
+from initcore import InitError, Limits, Report, Spec, describe
+
+# A report holds at most about 1.5 MB (a fine histogram and a heat map), however large the tensor.
+_KEPT = 32
+_reports: OrderedDict[Spec, Report] = OrderedDict()
+_lock = threading.Lock()
+# Tensors of more entries are drawn one at a time, so that thirty people need the memory of one.
+_LARGE = 2**18
+_one_at_a_time = threading.Lock()
+
+
+def report(spec: Spec) -> Report:
+    """The report of a spec, with progress while a large one is drawn.
+
+    Stops the page with a message when the spec exceeds the server's limits, or on Cancel.
+    """
+    with _lock:
+        if spec in _reports:
+            _reports.move_to_end(spec)
+            return _reports[spec]
+    try:
+        limits = Limits.from_environment()
+        plan = limits.plan(spec)
+    except InitError as error:
+        refuse(error)
+    if plan == "stream":
+        made = _streamed(spec, limits)
+    elif spec.layer.count > _LARGE:
+        with st.spinner(f"Drawing {spec.layer.count:,} weights …"), _one_at_a_time:
+            made = describe(spec, limits)
+    else:
+        made = describe(spec, limits)
+    with _lock:
+        _reports[spec] = made
+        while len(_reports) > _KEPT:
+            _reports.popitem(last=False)
+    return made
+
+
+def refuse(error: InitError) -> NoReturn:
+    """Show why something cannot be, and stop the page; the controls keep their values."""
+    st.error(f"{error}.", title="This cannot be drawn", icon=":material/block:")
+    st.stop()
+
+
+def _streamed(spec: Spec, limits: Limits) -> Report:
+    slot = st.empty()
+    with slot.container(border=True):
+        text = f"Drawing {spec.layer.count:,} weights block by block …"
+        bar = st.progress(0.0, text)
+        cancelled = st.button("Cancel", icon=":material/close:", key="cancel")
+    if cancelled:
+        slot.empty()
+        st.info("Cancelled. Change a control, or draw it after all.", icon=":material/info:")
+        st.button("Draw it", icon=":material/play_arrow:")
+        st.stop()
+    shown = -1
+
+    def progress(share: float) -> None:
+        # Each update goes to the browser, and a click there ends the run here.
+        nonlocal shown
+        if int(50 * share) > shown:
+            shown = int(50 * share)
+            bar.progress(share, text)
+
+    made = describe(spec, limits, progress)
+    slot.empty()
+    return made

@@ -1,0 +1,44 @@
+"""How the pages show charts and numbers."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import streamlit as st
+
+from initcore.figures import DARK, LIGHT, Chart, Palette
+from initcore.laws import number
+
+
+def palette() -> Palette:
+    """The colours of the visitor's appearance."""
+    return DARK if st.context.theme.type == "dark" else LIGHT
+
+
+def chart(shown: Chart, key: str) -> None:
+    """A chart with its text alternative; still, so that a phone scrolls past it."""
+    still = {"displayModeBar": False}
+    st.plotly_chart(shown.figure, key=f"chart-{key}", alt=shown.alt, config=still)
+
+
+def cell(value: object) -> str:
+    """A number for people, or any other value as it is; a dash for what does not exist."""
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else number(value)
+    return str(value)
+
+
+def table(frame: pd.DataFrame, alt: str) -> None:
+    """A small table: numbers to the right, 4 significant digits, a dash for what does not exist."""
+    first = str(frame.columns[0])
+    numeric = [str(name) for name in frame.columns if pd.api.types.is_float_dtype(frame[name])]
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        placeholder="–",
+        alt=alt,
+        column_config={first: st.column_config.TextColumn(pinned=True)}
+        | {name: st.column_config.NumberColumn(format="%.4g") for name in numeric},
+    )
