@@ -42,7 +42,8 @@ class Palette:
     """The colours of one appearance; contrasts were checked against its background.
 
     ``heat`` runs from negative over a neutral middle, at exactly zero, to positive; blue and orange
-    stay apart for every common kind of colour blindness. ``series`` tells schemes apart.
+    stay apart for every common kind of colour blindness. ``series`` tells schemes apart, in none of
+    the colours that already mean something.
     """
 
     measured: str
@@ -61,7 +62,7 @@ LIGHT = Palette(
     ink="#1F2937",
     line="#D5DAE1",
     heat=("#173F86", "#7FA3DB", "#F5F5F4", "#EBA677", "#9A3412"),
-    series=("#2357B5", "#C2410C", "#0F766E", "#7C3AED", "#A16207", "#BE185D"),
+    series=("#2357B5", "#BE185D", "#A16207", "#7C3AED", "#475569", "#4D7C0F"),
 )
 DARK = Palette(
     measured="#456298",
@@ -70,7 +71,7 @@ DARK = Palette(
     ink="#E5E7EB",
     line="#374151",
     heat=("#93C5FD", "#3B6FB5", "#20242C", "#B45A2A", "#FDBA74"),
-    series=("#7CA7F5", "#FB923C", "#2DD4BF", "#B794F6", "#FACC15", "#F472B6"),
+    series=("#7CA7F5", "#F472B6", "#FACC15", "#B794F6", "#CBD5E1", "#A3E635"),
 )
 # Lines of the comparison differ by dash as well as by colour.
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
-# Rows of this length are summed in float32, and the rows in float64: relative error about 2e-11.
-_ROW = 256
+# Rows of this length are summed in float32, and the rows in float64: relative error about 1e-10.
+_ROW = 1024
 # Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
 _TINY, _HUGE = 1e-6, 1e6
 _BLOCK = 2**19
@@ -81,8 +82,9 @@ class Grid:
         in the processor's cache. ``±mark`` are made edges, so that what lies beyond is counted
         exactly.
         """
-        # A little wider, so that no value sits on the last edge; a point still needs a width.
-        margin = 1e-6 * (high - low) or max(abs(low), 1e-30) * 1e-3
+        # A little wider, so that no value sits on the last edge; a point still needs a width, of
+        # which float32 can hold the reciprocal.
+        margin = max(1e-6 * (high - low) or 1e-3 * abs(low), 1e-33)
         low, high = low - margin, high + margin
         bins = min(max(math.ceil(16 * math.sqrt(count)), 2**12), 2**16)
         width = (high - low) / bins
@@ -343,6 +345,7 @@ class Heat:
             max(self.argmax, other.argmax),
         )
 
+    @np.errstate(over="ignore", invalid="ignore")  # the sum of a cell may be infinite or nan
     def add(self, offset: int, values: Floats) -> tuple[float, float, float]:
         """Take in a flat run of entries that starts at ``offset`` in the matrix.
 
@@ -436,8 +439,7 @@ class _Pass:
             self._plain = near_zero and _TINY < self._half_width < _HUGE
         else:
             self._patterns = np.zeros(2**16, np.int64)
-        self._floats: Floats = np.empty(0)
-        self._index = np.empty(0, np.int32)
+        self._memory: Floats = np.empty((2, 0))
 
     def add(self, block: Tensor, offset: int) -> None:
         """Take in a flat, contiguous block that starts at ``offset`` of the tensor."""
@@ -449,43 +451,46 @@ class _Pass:
                 self.heat.add(offset, block.float().numpy())
             return
         values: Floats = block.numpy()
-        total, low, high = (
-            self.heat.add(offset, values)
-            if self.heat
-            else (_sum(values), float(values.min()), float(values.max()))
-        )
+        total: float | None = None
+        if self.heat:
+            total, low, high = self.heat.add(offset, values)
+        else:
+            low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             finite = values[np.isfinite(values)]
             self.nonfinite += len(values) - len(finite)
             if not len(finite):
                 return
-            values, low, high = finite, float(finite.min()), float(finite.max())
-            total = _sum(values)
+            values, total, low, high = finite, None, float(finite.min()), float(finite.max())
         self.min, self.max = min(self.min, low), max(self.max, high)
-        self._add_moments(values, total, low, high)
+        self._add_moments(values, low, high, total)
         self._add_counts(values, low, high)
 
-    def _scratch(self, values: Floats) -> tuple[Floats, npt.NDArray[np.int32]]:
-        """Memory of the length of ``values``, kept because fresh pages are slow to come by."""
+    def _scratch(self, values: Floats) -> tuple[Floats, Floats]:
+        """Two arrays like ``values``, kept from block to block: fresh pages cost half the time."""
         n = len(values)
-        if len(self._floats) < n:
-            self._floats, self._index = np.empty(n, values.dtype), np.empty(n, np.int32)
-        return self._floats[:n], self._index[:n]
+        if self._memory.shape[1] < n or self._memory.dtype != values.dtype:
+            self._memory = np.empty((2, n), values.dtype)
+        return self._memory[0, :n], self._memory[1, :n]
 
-    def _add_moments(self, values: Floats, total: float, low: float, high: float) -> None:
+    def _add_moments(self, values: Floats, low: float, high: float, total: float | None) -> None:
         n = len(values)
         shift, unit = 0.0, 1.0
         if self._plain and max(-low, high) < _HUGE:
-            x, squares = values, np.multiply(values, values, out=self._scratch(values)[0])
+            x, squares = values, self._scratch(values)[0]
         else:
             # Centre and scale, so that no power over- or underflows or cancels.
-            shift, unit = self._middle, max(high - self._middle, self._middle - low) or 1.0
-            if values.dtype == np.float32 and (unit / 3e38 > 1 or abs(shift) > 1e38):
+            reach = max(high - self._middle, self._middle - low)
+            if values.dtype == np.float32 and max(abs(self._middle), reach) > 1e38:
                 values = values.astype(np.float64)
-            x = (values - shift) / unit
-            total, squares = _sum(x), x * x
-        m1, m2 = total / n, _dot(x, x) / n
-        m3, m4 = _dot(squares, x) / n, _dot(squares, squares) / n
+            # Exact in the dtype, and a power of two, so that they round nothing.
+            shift, unit = float(values.dtype.type(self._middle)), 2.0 ** math.frexp(reach)[1]
+            x, squares = self._scratch(values)
+            np.divide(np.subtract(values, shift, out=x), unit, out=x)
+            total = None
+        np.multiply(x, x, out=squares)
+        m1 = (_sum(x) if total is None else total) / n
+        m2, m3, m4 = _dot(x, x) / n, _dot(squares, x) / n, _dot(squares, squares) / n
         second = max(m2 - m1**2, 0.0)
         third = m3 - 3 * m1 * m2 + 2 * m1**3
         fourth = m4 - 4 * m1 * m3 + 6 * m1**2 * m2 - 3 * m1**4
@@ -508,14 +513,14 @@ class _Pass:
             self.below += int(np.count_nonzero(below))
             self.above += int(np.count_nonzero(above))
             values = values[~(below | above)]
-        scaled, index = self._scratch(values)
         # One pass for the scaling and the shift; both are float32 operations, see Grid.slack.
-        x, out = torch.from_numpy(values), torch.from_numpy(scaled)
-        torch.add(self._start, x, alpha=1 / grid.width, out=out)
+        scaled = torch.from_numpy(self._scratch(values)[0])
+        torch.add(self._start, torch.from_numpy(values), alpha=1 / grid.width, out=scaled)
         if not self._plain:  # rounding may be wider than a bin
-            np.clip(scaled, 0, grid.bins, out=scaled)
-        np.copyto(index, scaled, casting="unsafe")
-        self.counts += torch.bincount(torch.from_numpy(index), minlength=grid.bins + 1).numpy()
+            scaled.clamp_(0, grid.bins)
+        # Converted in place, where it is still in the cache.
+        index = scaled.view(torch.int32 if scaled.itemsize == 4 else torch.int64).copy_(scaled)
+        self.counts += torch.bincount(index, minlength=grid.bins + 1).numpy()
 
     def result(self) -> Measurement:
         if self._patterns is not None:
@@ -592,10 +597,12 @@ def grid_for(law: Law, count: int, dtype: str, mark: float | None = None) -> Gri
 def _grid_of_values(tensor: Tensor, dtype: str) -> Grid | HalfGrid:
     if DTYPES[dtype].itemsize == 2:
         return HalfGrid(dtype)
-    finite = tensor[torch.isfinite(tensor)]
-    if not finite.numel():
-        return Grid.spanning(-1.0, 1.0, tensor.numel())
-    low, high = (float(end) for end in torch.aminmax(finite))
+    low, high = (float(end) for end in torch.aminmax(tensor))
+    if not (math.isfinite(low) and math.isfinite(high)):
+        finite = tensor[torch.isfinite(tensor)]
+        if not finite.numel():
+            return Grid.spanning(-1.0, 1.0, tensor.numel())
+        low, high = (float(end) for end in torch.aminmax(finite))
     return Grid.spanning(low, high, tensor.numel())
 
 
@@ -619,6 +626,20 @@ def measure(
 
 
 Progress = Callable[[float], None]
+_thread_settings = Lock()
+
+
+def _worker() -> ThreadPoolExecutor:
+    """One thread in which torch starts no others: they would take the sampler's core."""
+    worker = ThreadPoolExecutor(1)
+    with _thread_settings:
+        threads = torch.get_num_threads()
+        # torch resets the number at a thread's first use: ask for it, then set it.
+        worker.submit(torch.get_num_threads).result()
+        worker.submit(torch.set_num_threads, 1).result()
+        # It is the default of every new thread, too, unlike the worker's own number: restore it.
+        torch.set_num_threads(threads)
+    return worker
 
 
 def measure_stream(
@@ -636,7 +657,7 @@ def measure_stream(
     spec = stream.spec
     run = _Pass(grid, spec.dtype, heat)
     waiting: Future[None] | None = None
-    with ThreadPoolExecutor(1) as worker:
+    with _worker() as worker:
         for offset, block in stream:
             if waiting is not None:
                 waiting.result()

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from initcore.draw import Draw, Limits, Spec, Stream, draw_spec
+from initcore.draw import Limits, Spec, Stream, draw_spec
 from initcore.fit import Fit, fit, std_error
 from initcore.laws import Law, Normal, Uniform
 from initcore.layers import Role
@@ -63,14 +63,9 @@ def describe(spec: Spec, limits: Limits | None = None, progress: Progress | None
         weight = Part("weight", law, measured, fit(measured, law, bound), heat)
         return Report(spec, True, weight, _part(spec, "bias", stream.bias()))
     drawn = draw_spec(spec)
-    return describe_draw(drawn)
-
-
-def describe_draw(drawn: Draw) -> Report:
-    """The report of tensors already drawn."""
-    weight = _part(drawn.spec, "weight", drawn.weight)
-    assert weight is not None
-    return Report(drawn.spec, False, weight, _part(drawn.spec, "bias", drawn.bias))
+    held = _part(spec, "weight", drawn.weight)
+    assert held is not None
+    return Report(spec, False, held, _part(spec, "bias", drawn.bias))
 
 
 def _part(spec: Spec, role: Role, tensor: torch.Tensor | None) -> Part | None:

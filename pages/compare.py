@@ -15,8 +15,11 @@ from initcore.figures import (
 from initcore.report import outside_share
 from initcore.schemes import xavier_bound
 from ui import controls, show
+from ui.entry import through_app
 from ui.link import open_in_layer
 from ui.reports import refuse, report
+
+through_app()
 
 MOST = 6
 FIRST = ["default", "xavier_uniform", "xavier_normal", "kaiming_normal", "orthogonal", "normal"]

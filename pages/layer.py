@@ -10,8 +10,11 @@ from initcore.report import comparison, outside_sentence
 from initcore.schemes import Slot
 from initcore.snippet import script
 from ui import controls, show
+from ui.entry import through_app
 from ui.link import link
 from ui.reports import refuse, report
+
+through_app()
 
 with st.sidebar:
     spec = controls.spec()
@@ -22,6 +25,7 @@ if isinstance(spec, InitError):
 
 layer, init = spec.layer, spec.weight
 st.title(f"`{init.slug}` on `{layer.code}`", anchor=False)
+st.caption(f"{init.scheme.title}. {init.scheme.when}")
 made = report(spec)
 part, bias = made.weight, made.bias
 palette = show.palette()
@@ -86,7 +90,6 @@ with theory:
         f"So a weight's law is {law.notation}, of mean {show.cell(law.mean)} and std "
         f"{show.cell(law.std)}."
     )
-    st.markdown(f"**When?** {init.scheme.when}")
     st.caption(f"Source: {init.scheme.reference}")
     st.markdown(f"fan_in **{layer.fan_in:,}**, fan_out **{layer.fan_out:,}** as torch counts them.")
     if layer.fans_note:

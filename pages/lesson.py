@@ -13,8 +13,11 @@ from initcore.laws import Uniform, number
 from initcore.report import outside_sentence
 from initcore.schemes import xavier_bound
 from ui import show
+from ui.entry import through_app
 from ui.link import open_in_layer
 from ui.reports import report
+
+through_app()
 
 SMALL, LARGE = Layer("linear", (5, 5)), Layer("linear", (256, 256))
 

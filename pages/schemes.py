@@ -6,7 +6,10 @@ from initcore import Init, Layer, Scheme, Slot, Spec, schemes
 from initcore.figures import law_shape
 from initcore.schemes import formula
 from ui import show
+from ui.entry import through_app
 from ui.link import open_in_layer
+
+through_app()
 
 # The first of these that a scheme can fill shows its law.
 EXAMPLES = (Layer("linear", (5, 5)), Layer("conv2d", (5, 5, 3)))

@@ -51,9 +51,8 @@ def query(spec: Spec) -> dict[str, Value]:
 def link(spec: Spec) -> str:
     """The full link that opens the Layer page on this spec."""
     here = urlsplit(st.context.url or "")
-    # The page's own name is the last part of the path; the Layer page is the root.
-    root = here.path.rsplit("/", 1)[0] + "/" if here.path else "/"
-    return urlunsplit((here.scheme, here.netloc, root, urlencode(query(spec)), ""))
+    root = here.path.rsplit("/", 1)[0]
+    return urlunsplit((here.scheme, here.netloc, f"{root}/layer", urlencode(query(spec)), ""))
 
 
 def open_in_layer(spec: Spec) -> None:
