@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from scipy.special import kolmogorov
 
 from initcore.draw import DTYPES
 from initcore.laws import (
+    Array,
     Constant,
     HaarCoordinate,
     Law,
@@ -81,36 +83,39 @@ def ks_bracket(measurement: Measurement, law: Law) -> tuple[float, float]:
     if law.is_discrete or isinstance(measurement.grid, HalfGrid):
         return lower, lower
     cut = int(np.searchsorted(edges, 0.0))
+    start, end = np.zeros(1), np.ones(1)
     if not law.atoms or cut == len(edges) or edges[cut] != 0.0:
-        return lower, _largest_gap([0.0, *empirical, 1.0], [0.0, *below, 1.0], [0.0, *above, 1.0])
+        chain = (np.concatenate([start, points, end]) for points in (empirical, below, above))
+        return lower, _largest_gap(*chain)
     # The atom at zero is a jump of both cdfs at an edge: compare on either side of it.
-    zero_below, zero = float(law.cdf_below(0.0)), float(law.cdf(0.0))
-    at_zero = float(empirical[cut]), float(empirical[cut]) + measurement.zeros / measurement.finite
+    zero_below, zero = law.cdf_below([0.0]), law.cdf([0.0])
+    at_below = empirical[cut : cut + 1]
+    at_zero = at_below + measurement.zeros / measurement.finite
     lower = max(
         float(np.max(np.maximum(empirical - above, below - empirical)[edges != 0.0], initial=0.0)),
-        abs(at_zero[0] - zero_below),
-        abs(at_zero[1] - zero),
+        abs(float(at_below[0] - zero_below[0])),
+        abs(float(at_zero[0] - zero[0])),
     )
     left, right = slice(0, cut), slice(cut + 1, None)
     upper = max(
         _largest_gap(
-            [0.0, *empirical[left], at_zero[0]],
-            [0.0, *below[left], zero_below],
-            [0.0, *above[left], zero_below],
+            np.concatenate([start, empirical[left], at_below]),
+            np.concatenate([start, below[left], zero_below]),
+            np.concatenate([start, above[left], zero_below]),
         ),
         _largest_gap(
-            [at_zero[1], *empirical[right], 1.0],
-            [zero, *below[right], 1.0],
-            [zero, *above[right], 1.0],
+            np.concatenate([at_zero, empirical[right], end]),
+            np.concatenate([zero, below[right], end]),
+            np.concatenate([zero, above[right], end]),
         ),
     )
     return lower, upper
 
 
-def _largest_gap(empirical: list[float], below: list[float], above: list[float]) -> float:
+def _largest_gap(empirical: Array, below: Array, above: Array) -> float:
     """The largest |Fn - F| possible between the points, both rising from one to the next."""
-    fn, low, high = np.array(empirical), np.array(below), np.array(above)
-    return float(np.max(np.maximum(fn[1:] - low[:-1], high[1:] - fn[:-1]), initial=0.0))
+    gaps = np.maximum(empirical[1:] - below[:-1], above[1:] - empirical[:-1])
+    return float(np.max(gaps, initial=0.0))
 
 
 def std_error(law: Law, count: int) -> float:
@@ -143,26 +148,64 @@ def fit(measurement: Measurement, law: Law, xavier_bound: float | None = None) -
         p_value = float(kolmogorov((root + 0.12 + 0.11 / root) * low))
     ratio = measurement.std / law.std if law.std > 0 else math.nan
     error = std_error(law, n)
-    finest = torch.finfo(DTYPES[measurement.dtype]).eps / 2
     if measurement.nonfinite or not n:
         agrees = False
     elif n == 1:
-        agrees = float(law.cdf(measurement.max * (1 + np.sign(measurement.max) * finest))) > 0
-        agrees = (
-            agrees and float(law.cdf_below(measurement.min - abs(measurement.min) * finest)) < 1
-        )
+        agrees = _possible(measurement.min, law, measurement.dtype)
     elif law.is_discrete:
-        agrees = low <= finest
+        agrees = low <= 1e-9
     else:
-        spread = abs(ratio - 1) if n > 1 else 0.0
-        agrees = (p_value is None or p_value >= ALPHA or low <= max(NEGLIGIBLE_KS, finest)) and (
-            n < 2 or spread <= 4 * error or spread <= max(NEGLIGIBLE_STD, finest)
-        )
+        agrees = _agrees(measurement, law, low, p_value or 0.0)
     outside = None
     if xavier_bound is not None and n:
         outside = measurement.outside(xavier_bound) / n
     result = Fit(low, high, p_value, ratio, error, outside, agrees, "")
     return replace(result, verdict=_verdict(measurement, law, result))
+
+
+def _possible(value: float, law: Law, dtype: str) -> bool:
+    """Whether one value can come from the law, up to the dtype's rounding."""
+    rounding = torch.finfo(DTYPES[dtype]).eps
+    if law.is_discrete:
+        return any(math.isclose(value, atom, rel_tol=rounding) for atom, _ in law.atoms)
+    slack = rounding * abs(value)
+    return law.low - slack <= value <= law.high + slack
+
+
+def _agrees(m: Measurement, law: Law, low: float, p_value: float) -> bool:
+    """Whether neither the shape nor the std speaks against the law by an amount that matters."""
+    rounded = _rounded(m, law)
+    shape = p_value >= ALPHA or low <= max(NEGLIGIBLE_KS, rounded.coarsest)
+    if not rounded.std:
+        return shape and not m.std
+    spread = abs(m.std / rounded.std - 1)
+    # Small samples have a longer upper tail than a normal: 4 standard errors, and more for them.
+    usual = 4 * rounded.error * (1 + rounded.error)
+    return shape and spread <= max(NEGLIGIBLE_STD, usual)
+
+
+class _Rounded(NamedTuple):
+    """A law after rounding to a dtype: std, std_error, the largest share of one single value."""
+
+    std: float
+    error: float
+    coarsest: float
+
+
+def _rounded(m: Measurement, law: Law) -> _Rounded:
+    if not isinstance(m.grid, HalfGrid):
+        return _Rounded(law.std, std_error(law, m.finite), 0.0)
+    share = np.diff(law.cdf(m.grid.edges))
+    values = m.grid.values
+    deviation = values - share @ values
+    variance = float(share @ deviation**2)
+    if not variance:
+        return _Rounded(0.0, 0.0, float(share.max()))
+    kurtosis = float(share @ deviation**4) / variance**2
+    # Rounding adds to the sampling error where it leaves few values to choose from.
+    error = max(std_error(law, m.finite), math.sqrt(max(kurtosis - 1, 0) / (4 * m.finite)))
+    coarsest = float(np.where(values == 0, share - dict(law.atoms).get(0.0, 0.0), share).max())
+    return _Rounded(math.sqrt(variance), error, coarsest)
 
 
 def _verdict(m: Measurement, law: Law, result: Fit) -> str:
@@ -189,8 +232,11 @@ def _verdict(m: Measurement, law: Law, result: Fit) -> str:
         f"±{number(result.std_error, 2)}), KS distance {number(result.ks_low, 3)} "
         f"({_chance(result.p_value)})."
     )
+    rounded = _rounded(m, law)
+    if abs(rounded.std / law.std - 1) > 0.01:
+        sentence += f" Rounding to {m.dtype} alone turns the law's std into {number(rounded.std)}."
     if result.agrees and result.p_value < ALPHA:
-        rest = f"rounding to {m.dtype} leaves" if m.dtype.endswith("16") else "matters in training"
+        rest = f"rounding to {m.dtype} leaves" if rounded.coarsest else "matters in training"
         sentence += f" So many values reveal even a gap this small; it is below what {rest}."
     return sentence + _power(law, m.finite)
 
@@ -208,8 +254,8 @@ def _power(law: Law, n: int) -> str:
     if isinstance(law, Normal):
         half = math.sqrt(3) * law.std
         rival, name = Uniform(law.mean - half, law.mean + half), "uniform"
-    needed = (CRITICAL_5 / distance(law, rival)) ** 2
-    if n >= needed:
+    gap = distance(law, rival)
+    if gap < 1e-4 or n >= (needed := (CRITICAL_5 / gap) ** 2):
         return ""
     if isinstance(law, HaarCoordinate) and law.dimension > 20:
         return " Entry by entry it looks like a normal: only its singular values tell."

@@ -248,10 +248,10 @@ class Measurement:
         Its edges are edges of the fine grid, so that every count is exact.
         """
         fine = self.grid.edges
-        wanted = np.linspace(low, high, bins + 1)
-        at = np.unique(np.clip(np.searchsorted(fine, wanted), 0, len(fine) - 1))
-        if len(at) < 2:
-            at = np.array([0, len(fine) - 1])
+        inner = np.searchsorted(fine, np.linspace(low, high, bins + 1)[1:-1])
+        first = max(int(np.searchsorted(fine, low, side="right")) - 1, 0)
+        last = min(int(np.searchsorted(fine, high)), len(fine) - 1)
+        at = np.unique(np.clip([first, *inner, last], first, max(last, first + 1)))
         return fine[at], np.diff(self.cumulative[at])
 
 

@@ -58,7 +58,7 @@ def _streamed(spec: Spec, limits: Limits) -> Report:
     with slot.container(border=True):
         text = f"Drawing {spec.layer.count:,} weights block by block …"
         bar = st.progress(0.0, text)
-        cancelled = st.button("Cancel", icon=":material/close:", key="cancel")
+        cancelled = st.button("Cancel", icon=":material/close:", key=f"cancel-{spec.weight.slug}")
     if cancelled:
         slot.empty()
         st.info("Cancelled. Change a control, or draw it after all.", icon=":material/info:")
