@@ -165,10 +165,10 @@ def fit(measurement: Measurement, law: Law, xavier_bound: float | None = None) -
 
 def _possible(value: float, law: Law, dtype: str) -> bool:
     """Whether one value can come from the law, up to the dtype's rounding."""
-    rounding = torch.finfo(DTYPES[dtype]).eps
+    info = torch.finfo(DTYPES[dtype])
+    slack = info.eps * max(abs(value), info.tiny)
     if law.is_discrete:
-        return any(math.isclose(value, atom, rel_tol=rounding) for atom, _ in law.atoms)
-    slack = rounding * abs(value)
+        return any(abs(value - atom) <= slack for atom, _ in law.atoms)
     return law.low - slack <= value <= law.high + slack
 
 

@@ -569,8 +569,8 @@ class _Pass:
 
 
 def _sum(a: Floats) -> float:
-    whole = len(a) - len(a) % _ROW
-    columns = np.add.reduce(a[:whole].reshape(_ROW, -1))
+    whole = len(a) - len(a) % 16
+    columns = np.add.reduce(a[:whole].reshape(16, -1))
     return float(columns.sum(dtype=np.float64)) + float(a[whole:].sum(dtype=np.float64))
 
 
