@@ -270,18 +270,21 @@ def value_range(parts: Sequence[Part], bound: float | None = None) -> tuple[floa
 
 
 def density_top(parts: Sequence[Part]) -> float:
-    """An axis for the densities of the parts; constants, whose density is infinite, have no say."""
+    """An axis for the densities of the parts.
+
+    Patterns, whose density is infinite, have no say, and a peak over four times as high as the
+    usual one is cut, so that one narrow law does not flatten all the others.
+    """
     heights = []
     for part in parts:
         if part.law.is_discrete:
             continue
-        low, high = _own_range(part)
         _, _, density = _bars(part)
-        _, curve = _curve(part.law, low, high)
+        peak = _peak(_curve(part.law, *_own_range(part))[1])
         # An atom's bar has no bound; every other bar is within reach of the curve.
-        usual = density if not part.law.atoms else density[density < 3 * _peak(curve)]
-        heights += [float(usual.max(initial=0.0)), _peak(curve)]
-    return 1.1 * max(heights, default=1.0)
+        usual = density if not part.law.atoms else density[density < 3 * peak]
+        heights.append(max(float(usual.max(initial=0.0)), peak))
+    return 1.1 * min(max(heights), 4 * float(np.median(heights))) if heights else 1.0
 
 
 def histogram(

@@ -63,7 +63,7 @@ top = density_top(parts)
 st.caption(
     f"All panels share seed {seed}, the colours' range (±{show.cell(magnitude)}) and their axes "
     f"({show.cell(span[0])} to {show.cell(span[1])}). Bars: measured; line: law; dashes: Xavier "
-    "bounds."
+    "bounds. A peak far above the others is cut at the top."
 )
 with st.grid(3, min_column_width=280, gap="medium") as grid:
     for made, name in zip(reports, names, strict=True):
