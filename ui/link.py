@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import streamlit as st
 
-from initcore import Init, Layer, Spec
+from initcore import Init, Spec
 from initcore.layers import LayerKind
 from initcore.schemes import Value
 
@@ -31,18 +31,14 @@ def _params(role: str, init: Init) -> dict[str, Value]:
     return {param_key(role, init.slug, name): value for name, value in init.params.items()}
 
 
-def layer_query(layer: Layer) -> dict[str, Value]:
-    kind = layer.kind
-    query: dict[str, Value] = {"layer": layer.slug}
-    query |= dict(zip(size_keys(kind), layer.size, strict=False))
-    if kind.spatial:
-        query |= {"kernel": layer.kernel[0], "groups": layer.groups}
-    return query
-
-
 def query(spec: Spec) -> dict[str, Value]:
     """Every control's value for this spec, by its key."""
-    values = layer_query(spec.layer) | {"scheme": spec.weight.slug} | _params("weight", spec.weight)
+    layer = spec.layer
+    values: dict[str, Value] = {"layer": layer.slug}
+    values |= dict(zip(size_keys(layer.kind), layer.size, strict=False))
+    if layer.kind.spatial:
+        values |= {"kernel": layer.kernel[0], "groups": layer.groups}
+    values |= {"scheme": spec.weight.slug} | _params("weight", spec.weight)
     if spec.bias is not None:
         values |= {"bias": spec.bias.slug} | _params("bias", spec.bias)
     return values | {"dtype": spec.dtype, "seed": spec.seed}
