@@ -14,6 +14,8 @@ from __future__ import annotations
 import itertools
 import math
 import os
+import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -22,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 from initcore.errors import InitError
-from initcore.laws import Constant, Normal, Uniform
+from initcore.laws import LARGEST, SMALLEST, Constant, Normal, Uniform
 from initcore.layers import ROLES, Layer, Role
 from initcore.schemes import Call, Init, Slot, Value
 
@@ -82,11 +84,17 @@ class Spec:
             )
         law = init.law(slot)
         ends = [abs(end) for end in (law.low, law.high) if math.isfinite(end)]
+        # torch wants the width of a uniform to fit, too.
+        ends += [law.high - law.low] if isinstance(law, Uniform) else []
         largest = max(ends, default=abs(law.mean) + 6 * law.std)
-        limit = torch.finfo(DTYPES[self.dtype]).max
+        limit = min(torch.finfo(DTYPES[self.dtype]).max, LARGEST)
         if largest > limit:
             raise InitError(
-                f"values up to {largest:g} do not fit {self.dtype}, whose largest is {limit:g}"
+                f"values up to {largest:g} do not fit {self.dtype}: the limit is {limit:g}"
+            )
+        if not isinstance(law, Constant) and law.std < SMALLEST:
+            raise InitError(
+                f"std {law.std:g} is too small to compute with: take {SMALLEST:g}, or 0"
             )
 
     @property
@@ -147,9 +155,18 @@ def draw_spec(spec: Spec) -> Draw:
     return Draw(spec, tensors["weight"], tensors.get("bias"))
 
 
+_FILTERING = threading.Lock()
+
+
 def _fill(tensor: Tensor, call: Call, generator: torch.Generator, seed: int) -> None:
     if call.function == "sparse_":
         _sparse(tensor, call, generator, seed)
+    elif call.function == "trunc_normal_":
+        # torch warns that far from the mean the distribution may be incorrect, which has not been
+        # so since it samples by rejection. Filters of warnings are shared by all threads.
+        with _FILTERING, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            nn.init.trunc_normal_(tensor, **call.arguments, generator=generator)  # type: ignore[arg-type]
     elif call.takes_generator:
         getattr(nn.init, call.function)(tensor, **call.arguments, generator=generator)
     else:
@@ -198,9 +215,10 @@ class Stream:
         if not can_stream(spec):
             raise InitError(f"{spec.weight.slug} needs the whole tensor: it cannot be streamed")
         self.spec = spec
-        self._generator = torch.Generator().manual_seed(spec.seed)
+        self._generator = torch.Generator()
 
     def __iter__(self) -> Iterator[tuple[int, Tensor]]:
+        self._generator.manual_seed(self.spec.seed)
         law = self.spec.weight.law(self.spec.slot("weight"))
         total = self.spec.layer.count
         # A last block of under 16 would take torch's path for short tensors: it is joined.
@@ -248,7 +266,9 @@ class Limits:
                 try:
                     values[name] = float(text)
                 except ValueError:
-                    raise InitError(f"INITCORE_{name.upper()} = {text}: must be a number") from None
+                    values[name] = math.nan
+                if not values[name] >= 0:
+                    raise InitError(f"INITCORE_{name.upper()} = {text}: must be a number of MB")
         return cls(**values)
 
     def plan(self, spec: Spec) -> Literal["hold", "stream"]:

@@ -23,6 +23,7 @@ from scipy.special import kolmogorov
 
 from initcore.draw import DTYPES
 from initcore.laws import (
+    SMALLEST,
     Array,
     Constant,
     HaarCoordinate,
@@ -199,7 +200,7 @@ def _rounded(m: Measurement, law: Law) -> _Rounded:
     values = m.grid.values
     deviation = values - share @ values
     variance = float(share @ deviation**2)
-    if not variance:
+    if variance < SMALLEST:  # all values round to one
         return _Rounded(0.0, 0.0, float(share.max()))
     kurtosis = float(share @ deviation**4) / variance**2
     # Rounding adds to the sampling error where it leaves few values to choose from.

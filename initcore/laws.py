@@ -27,6 +27,9 @@ from initcore.errors import InitError
 
 Array = npt.NDArray[np.float64]
 
+# Magnitudes whose fourth powers, and so their kurtosis, stay within float64.
+SMALLEST, LARGEST = 1e-60, 1e60
+
 
 def number(x: float, digits: int = 4) -> str:
     """A number for people: 4 significant digits and a true minus sign."""
@@ -358,7 +361,7 @@ class Pattern(Law):
     def quantile(self, p: npt.ArrayLike) -> Array:
         values = np.array([value for value, _ in self.atoms])
         steps = np.cumsum([share for _, share in self.atoms])
-        index = np.searchsorted(steps - 1e-12, np.asarray(p, dtype=float), side="left")
+        index = np.searchsorted(steps + 1e-12, np.asarray(p, dtype=float), side="left")
         return values[np.minimum(index, len(values) - 1)]
 
     @property
@@ -429,7 +432,8 @@ class HaarCoordinate(Law):
         n = self.dimension
         z = np.asarray(x, dtype=float) / self.scale
         log_peak = gammaln(n / 2) - gammaln((n - 1) / 2) - 0.5 * math.log(math.pi)
-        with np.errstate(divide="ignore"):  # dimension 2 is the arcsine law: infinite at its ends
+        # Dimension 2 is the arcsine law, infinite at its ends; dimension 3 is uniform, see below.
+        with np.errstate(divide="ignore", invalid="ignore"):
             inside = np.exp(log_peak + (n - 3) / 2 * np.log1p(-np.minimum(z * z, 1.0)))
         if n == 3:
             inside = np.full_like(z, math.exp(log_peak))

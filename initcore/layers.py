@@ -7,7 +7,8 @@
 torch reads the fans off the weight's shape (``torch.nn.init._calculate_fan_in_and_fan_out``): the
 second axis times the kernel is fan_in, the first times the kernel is fan_out. The *effective* fans
 count connections at stride 1: how many inputs feed one output unit, and how many outputs one input
-unit feeds. They differ for grouped and for transposed convolutions, and for an embedding.
+unit feeds. They differ for grouped and for transposed convolutions, and for an embedding. For
+Bilinear both count products of the two inputs, seen from the first.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ LAYERS: tuple[LayerKind, ...] = (
 _BY_SLUG = {kind.slug: kind for kind in LAYERS}
 
 DEFAULT_KERNEL = 3
+MAX_SIZE = 10**9
 
 
 def layer_kind(slug: str) -> LayerKind:
@@ -61,6 +63,16 @@ def layer_kind(slug: str) -> LayerKind:
         return _BY_SLUG[slug]
     except KeyError:
         raise InitError(f"layer {slug!r} is not one of: {', '.join(_BY_SLUG)}") from None
+
+
+def _check_size(name: str, value: object) -> None:
+    allowed = f"must be a whole number of at least 1 and at most {MAX_SIZE:,}"
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InitError(f"{name} = {value}: {allowed}")
+    if not 1 <= value <= MAX_SIZE:
+        # A number of a thousand digits is not worth a thousand digits of message.
+        shown = value if abs(value) < 10**20 else "that many"
+        raise InitError(f"{name} = {shown}: {allowed}")
 
 
 @dataclass(frozen=True)
@@ -102,12 +114,12 @@ class Layer:
             )
         labels = names + ["kernel"] * kind.spatial
         for name, value in zip(labels, size, strict=True):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise InitError(f"{name} = {value}: must be a whole number of at least 1")
+            _check_size(name, value)
         object.__setattr__(self, "size", size)
+        _check_size("groups", self.groups)
         if self.groups != 1 and not kind.spatial:
             raise InitError(f"groups = {self.groups}: only convolutions have groups")
-        if self.groups < 1 or size[0] % self.groups or size[1] % self.groups:
+        if size[0] % self.groups or size[1] % self.groups:
             raise InitError(
                 f"groups = {self.groups}: must divide both {names[0]} = {size[0]} "
                 f"and {names[1]} = {size[1]}"
@@ -190,9 +202,8 @@ class Layer:
                 "stores as (in, out/groups, kernel): it takes fan_in for fan_out"
             )
         if self.groups > 1:
-            side = "fan_in" if self.kind.transposed else "fan_out"
             reasons.append(
-                f"torch counts all {self.groups} groups in {side}, though a unit is connected "
+                f"torch counts all {self.groups} groups in fan_out, though a unit is connected "
                 "within its own group only"
             )
         if self.slug == "embedding":

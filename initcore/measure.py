@@ -29,7 +29,7 @@ from torch.nn.functional import max_pool1d
 
 from initcore.draw import DTYPES, Stream
 from initcore.errors import InitError
-from initcore.laws import Law
+from initcore.laws import LARGEST, SMALLEST, Law
 
 Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
@@ -72,6 +72,9 @@ class Grid:
     def slack(self) -> float:
         """How far rounding of the float32 bin index can carry a value across an edge."""
         return 4 * 2.0**-24 * (max(abs(self.low), abs(self.high)) + self.high - self.low)
+
+    def fits(self, dtype: str) -> bool:
+        return DTYPES[dtype].itemsize > 2
 
     @classmethod
     def spanning(cls, low: float, high: float, count: int, mark: float | None = None) -> Grid:
@@ -125,6 +128,9 @@ class HalfGrid:
     @property
     def slack(self) -> float:
         return 0.0
+
+    def fits(self, dtype: str) -> bool:
+        return dtype == self.dtype
 
 
 @lru_cache(maxsize=2)
@@ -229,16 +235,20 @@ class Measurement:
         return np.clip(edges[np.minimum(at, len(edges) - 1)], self.min, self.max)  # type: ignore[no-any-return]
 
     def outside(self, bound: float) -> int:
-        """How many values lie beyond ±bound; exact when the bound is an edge of the grid."""
+        """How many values lie beyond ±bound.
+
+        Exact where the bound is an edge (see ``Grid.spanning``), but for values within the grid's
+        slack of it; else exact to one bin.
+        """
         edges, slack = self.grid.edges, self.grid.slack
         above = int(np.searchsorted(edges, bound - slack))
         below = int(np.searchsorted(edges, -bound + slack, side="right")) - 1
         count = 0
         # A value equal to the bound, after rounding to the dtype, is inside.
-        rounding = 1 + torch.finfo(DTYPES[self.dtype]).eps
-        if self.max > bound * rounding:
+        rounded = float(torch.tensor(bound, dtype=DTYPES[self.dtype]))
+        if self.max > rounded:
             count += self.finite - int(self.cumulative[min(above, len(edges) - 1)])
-        if self.min < -bound * rounding:
+        if self.min < -rounded:
             count += int(self.cumulative[max(below, 0)])
         return count
 
@@ -249,9 +259,9 @@ class Measurement:
         """
         fine = self.grid.edges
         inner = np.searchsorted(fine, np.linspace(low, high, bins + 1)[1:-1])
-        first = max(int(np.searchsorted(fine, low, side="right")) - 1, 0)
-        last = min(int(np.searchsorted(fine, high)), len(fine) - 1)
-        at = np.unique(np.clip([first, *inner, last], first, max(last, first + 1)))
+        first = min(max(int(np.searchsorted(fine, low, side="right")) - 1, 0), len(fine) - 2)
+        last = max(min(int(np.searchsorted(fine, high)), len(fine) - 1), first + 1)
+        at = np.unique([first, *np.clip(inner, first, last), last])
         return fine[at], np.diff(self.cumulative[at])
 
 
@@ -342,7 +352,7 @@ class Heat:
             np.minimum(self.low, other.low),
             np.maximum(self.high, other.high),
             min(self.argmin, other.argmin),
-            max(self.argmax, other.argmax),
+            max(self.argmax, other.argmax, key=lambda end: (end[0], -end[1])),
         )
 
     @np.errstate(over="ignore", invalid="ignore")  # the sum of a cell may be infinite or nan
@@ -379,9 +389,9 @@ class Heat:
             low, high = float(np.nanmin(values)), float(np.nanmax(values))
             argmin, argmax = np.nanargmin, np.nanargmax  # three times as slow
         # The position is looked up only when the extreme moves, which becomes rare quickly.
-        if low < self.argmin[0]:
+        if (low, offset) < self.argmin:
             self.argmin = (low, offset + int(argmin(values)))
-        if high > self.argmax[0]:
+        if (-high, offset) < (-self.argmax[0], self.argmax[1]):
             self.argmax = (high, offset + int(argmax(values)))
 
     def _add_rows(self, first: int, block: Floats) -> tuple[float, float, float]:
@@ -603,6 +613,12 @@ def _grid_of_values(tensor: Tensor, dtype: str) -> Grid | HalfGrid:
         if not finite.numel():
             return Grid.spanning(-1.0, 1.0, tensor.numel())
         low, high = (float(end) for end in torch.aminmax(finite))
+    largest = max(-low, high)
+    if largest and not SMALLEST <= largest <= LARGEST:
+        raise InitError(
+            f"values up to {largest:g} cannot be measured: their fourth powers leave float64; "
+            f"scale them into {SMALLEST:g} to {LARGEST:g}"
+        )
     return Grid.spanning(low, high, tensor.numel())
 
 
@@ -618,6 +634,8 @@ def measure(
     dtype = _dtype_name(tensor)
     if not tensor.numel():
         raise InitError("an empty tensor has no values to measure")
+    if grid and not grid.fits(dtype):
+        raise InitError(f"a {dtype} tensor cannot be counted on the edges of {grid}")
     flat = tensor.detach().reshape(-1)
     run = _Pass(grid or _grid_of_values(flat, dtype), dtype, heat)
     for start in range(0, len(flat), _BLOCK):

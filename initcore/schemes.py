@@ -192,6 +192,8 @@ _KAIMING = (
         "a",
         0.0,
         "Negative slope of the leaky ReLU. torch ignores it for every other nonlinearity.",
+        low=-1e6,
+        high=1e6,
         needs=("nonlinearity", "leaky_relu"),
     ),
     Param(

@@ -13,7 +13,7 @@ import streamlit as st
 
 from initcore import LAYERS, Init, InitError, Layer, Spec, schemes
 from initcore.draw import DTYPES, MAX_SEED
-from initcore.layers import DEFAULT_KERNEL, Role, layer_kind
+from initcore.layers import DEFAULT_KERNEL, MAX_SIZE, Role, layer_kind
 from initcore.schemes import Param, Value, get_scheme
 from ui.link import param_key, size_keys
 
@@ -121,7 +121,6 @@ def parameters(slug: str, role: Role) -> Choice:
 
 Choice = tuple[str, dict[str, Value]]
 Sizes = tuple[str, tuple[int, ...], int]
-MAX_SIZE = 10**9
 
 
 def layer() -> Sizes:
