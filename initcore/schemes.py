@@ -180,6 +180,12 @@ class Scheme:
 
 # --- building blocks of the records -------------------------------------------------------------
 
+
+def _lines(*lines: str) -> str:
+    """A formula of several lines, with its result at the end of the last: a phone is narrow."""
+    return r"\begin{gathered} " + r" \\ ".join(lines) + r"<result> \end{gathered}"
+
+
 _ANY = (1, 2, 3, 4, 5)
 _MATRIX = (2, 3, 4, 5)
 
@@ -280,7 +286,7 @@ def _default_law(slot: Slot, params: Params) -> Law:
     return uniform_law(math.sqrt(3.0) * _kaiming_std(slot, kaiming))
 
 
-_DEFAULT_UNIFORM = r"w \sim \mathcal{U}(-a,\, a),\quad a = \frac{1}{\sqrt{<n>}}"
+_DEFAULT_UNIFORM = _lines(r"w \sim \mathcal{U}(-a,\, a)", r"a = \frac{1}{\sqrt{<n>}}")
 
 
 def _default_formula(slot: Slot) -> str:
@@ -369,8 +375,10 @@ SCHEMES: tuple[Scheme, ...] = (
         params=(_GAIN,),
         ranks=_MATRIX,
         law=lambda slot, p: uniform_law(xavier_bound(slot.layer, _get(p, "gain"))),
-        formula=r"w \sim \mathcal{U}(-a,\, a),\quad "
-        r"a = <gain> \cdot \sqrt{\frac{6}{<fan_in> + <fan_out>}}",
+        formula=_lines(
+            r"w \sim \mathcal{U}(-a,\, a)",
+            r"a = <gain> \cdot \sqrt{\frac{6}{<fan_in> + <fan_out>}}",
+        ),
         reference=f"{_GLOROT}, eq. 16",
         when="tanh, sigmoid or linear layers: a compromise between the forward and backward pass.",
     ),
@@ -380,8 +388,10 @@ SCHEMES: tuple[Scheme, ...] = (
         params=(_GAIN,),
         ranks=_MATRIX,
         law=lambda slot, p: normal_law(0.0, xavier_std(slot.layer, _get(p, "gain"))),
-        formula=r"w \sim \mathcal{N}(0,\, \sigma^2),\quad "
-        r"\sigma = <gain> \cdot \sqrt{\frac{2}{<fan_in> + <fan_out>}}",
+        formula=_lines(
+            r"w \sim \mathcal{N}(0,\, \sigma^2)",
+            r"\sigma = <gain> \cdot \sqrt{\frac{2}{<fan_in> + <fan_out>}}",
+        ),
         reference=f"{_GLOROT}, eq. 12",
         when="As Xavier uniform, with a normal's tails: same variance, no hard bound.",
     ),
@@ -391,7 +401,7 @@ SCHEMES: tuple[Scheme, ...] = (
         params=_KAIMING,
         ranks=_MATRIX,
         law=lambda slot, p: uniform_law(math.sqrt(3.0) * _kaiming_std(slot, p)),
-        formula=r"w \sim \mathcal{U}(-a,\, a),\quad a = <gain> \cdot \sqrt{\frac{3}{<fan>}}",
+        formula=_lines(r"w \sim \mathcal{U}(-a,\, a)", r"a = <gain> \cdot \sqrt{\frac{3}{<fan>}}"),
         reference=_HE,
         when="ReLU networks: makes up for the half of the signal that ReLU discards.",
         derived=_kaiming,
@@ -402,7 +412,9 @@ SCHEMES: tuple[Scheme, ...] = (
         params=_KAIMING,
         ranks=_MATRIX,
         law=lambda slot, p: normal_law(0.0, _kaiming_std(slot, p)),
-        formula=r"w \sim \mathcal{N}(0,\, \sigma^2),\quad \sigma = \frac{<gain>}{\sqrt{<fan>}}",
+        formula=_lines(
+            r"w \sim \mathcal{N}(0,\, \sigma^2)", r"\sigma = \frac{<gain>}{\sqrt{<fan>}}"
+        ),
         reference=f"{_HE}, eq. 10",
         when="ReLU networks, convolutional ones above all; fan_out is ResNet's choice.",
         derived=_kaiming,
@@ -413,7 +425,7 @@ SCHEMES: tuple[Scheme, ...] = (
         params=(),
         ranks=_MATRIX,
         law=lambda slot, p: uniform_law(math.sqrt(3.0) * _kaiming_std(slot, _LECUN)),
-        formula=r"w \sim \mathcal{U}(-a,\, a),\quad a = \sqrt{\frac{3}{<fan_in>}}",
+        formula=_lines(r"w \sim \mathcal{U}(-a,\, a)", r"a = \sqrt{\frac{3}{<fan_in>}}"),
         reference=_LECUN_1998,
         when="Linear or SELU layers: unit variance forward. In torch: Kaiming with gain 1.",
         call=lambda slot, p: Call("kaiming_uniform_", _lecun_arguments(slot, p)),
@@ -424,7 +436,7 @@ SCHEMES: tuple[Scheme, ...] = (
         params=(),
         ranks=_MATRIX,
         law=lambda slot, p: normal_law(0.0, _kaiming_std(slot, _LECUN)),
-        formula=r"w \sim \mathcal{N}(0,\, \sigma^2),\quad \sigma = \frac{1}{\sqrt{<fan_in>}}",
+        formula=_lines(r"w \sim \mathcal{N}(0,\, \sigma^2)", r"\sigma = \frac{1}{\sqrt{<fan_in>}}"),
         reference=f"{_LECUN_1998}; Klambauer et al. 2017 for SELU, arXiv 1706.02515",
         when="SELU networks, whose fixed point needs variance 1/fan_in.",
         call=lambda slot, p: Call("kaiming_normal_", _lecun_arguments(slot, p)),
@@ -435,8 +447,10 @@ SCHEMES: tuple[Scheme, ...] = (
         params=(_GAIN,),
         ranks=_MATRIX,
         law=_orthogonal_law,
-        formula=r"\begin{gathered} W W^{\top} = <gain>^2 I \ \text{or}\ W^{\top} W = <gain>^2 I \\ "
-        r"\sigma = \frac{<gain>}{\sqrt{\max(<rows>,\, <columns>)}}<result> \end{gathered}",
+        formula=_lines(
+            r"W W^{\top} = <gain>^2 I \ \text{or}\ W^{\top} W = <gain>^2 I",
+            r"\sigma = \frac{<gain>}{\sqrt{\max(<rows>,\, <columns>)}}",
+        ),
         reference="Saxe et al. 2013, Exact solutions to deep linear networks, arXiv 1312.6120",
         when="Recurrent and very deep networks: every singular value equals the gain.",
         derived=lambda slot, p: dict(
@@ -513,8 +527,10 @@ SCHEMES: tuple[Scheme, ...] = (
         ),
         ranks=(2,),
         law=_sparse_law,
-        formula=r"\begin{gathered} \lceil <sparsity> \cdot <rows> \rceil\ \text{zeros a column} \\ "
-        r"\text{the rest}\ \mathcal{N}(0,\, <std>^2) \end{gathered}",
+        formula=_lines(
+            r"\lceil <sparsity> \cdot <rows> \rceil\ \text{zeros a column}",
+            r"\text{the rest}\ \mathcal{N}(0,\, <std>^2)",
+        ),
         reference="Martens 2010, Deep learning via Hessian-free optimization",
         when="Each unit listens to a few inputs only; historical, for Hessian-free training.",
         derived=lambda slot, p: {"rows": float(slot.shape[0])},
