@@ -386,7 +386,7 @@ def _check(module: str, claim: Claim, tensors: dict[str, Tensor]) -> Check:
 
 def _names(names: list[str]) -> str:
     """A short list of tensor names: the first ones in full, the rest counted."""
-    if len(names) <= 2:
+    if len(names) <= 5:
         return ", ".join(names)
     return f"{names[0]} and {len(names) - 1} more"
 

@@ -122,7 +122,7 @@ with st.container(horizontal=True):
         f"{name}.csv",
         "text/csv",
         icon=":material/table:",
-        disabled=layer.count > MAX_CSV,
+        disabled=made.streamed or layer.count > MAX_CSV,
         help=f"The matrix, a line a row; up to {MAX_CSV:,} weights.",
         on_click="ignore",
     )

@@ -6,6 +6,7 @@ the link that a control does not accept; ``show_problems`` says so instead of pa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -57,7 +58,7 @@ def several(
 ) -> list[str]:
     """Up to ``most`` of the options, in the order chosen."""
     allowed = f"one of: {', '.join(options)}"
-    _register(key, default, lambda text: text in options, allowed)
+    _register(key, default, lambda text: text in ("", *options), allowed)
     return st.multiselect(
         label, options, default, key=key, max_selections=most, bind="query-params"
     )
@@ -65,7 +66,7 @@ def several(
 
 def whole(label: str, default: int, key: str, low: int, high: int, help: str = "") -> int:
     allowed = f"a whole number of at least {low} and at most {high:,}"
-    _register(key, default, lambda text: text.isdecimal() and low <= int(text) <= high, allowed)
+    _register(key, default, lambda text: _is_whole(text, low, high), allowed)
     value = st.number_input(
         label,
         min_value=low,
@@ -79,12 +80,19 @@ def whole(label: str, default: int, key: str, low: int, high: int, help: str = "
     return int(value)
 
 
-def _accepts(param: Param, text: str) -> bool:
+def _is_whole(text: str, low: int, high: int) -> bool:
     try:
-        param.parse(text)
-    except InitError:
+        return float(text).is_integer() and low <= float(text) <= high
+    except ValueError:
         return False
-    return True
+
+
+def _is_number(text: str) -> bool:
+    """Whether the control takes it; what the scheme then makes of it is said by its own error."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def parameter(param: Param, key: str, *, used: bool) -> Value:
@@ -92,7 +100,7 @@ def parameter(param: Param, key: str, *, used: bool) -> Value:
     if param.choices:
         return choice(param.name, param.choices, str(param.default), key, param.help)
     default = float(param.default)
-    _register(key, default, lambda text: _accepts(param, text), param.allowed)
+    _register(key, default, _is_number, param.allowed)
     value = st.number_input(
         param.name,
         value=default,

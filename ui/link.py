@@ -53,6 +53,7 @@ def link(spec: Spec) -> str:
 
 def open_in_layer(spec: Spec) -> None:
     """Set every control to the spec and go to the Layer page: the callback of "Open in Layer"."""
-    for key, value in query(spec).items():
+    values = query(spec)
+    for key, value in values.items():
         st.session_state[key] = value
-    st.switch_page(PAGE)
+    st.switch_page(PAGE, query_params={key: str(value) for key, value in values.items()})
