@@ -74,14 +74,7 @@ with st.grid(3, min_column_width=280, gap="medium") as grid:
             show.chart(heat, f"heat-{name}")
             bars = histogram(made, palette, span=span, top=top, compact=True)
             show.chart(bars, f"bars-{name}")
-            st.button(
-                "Open in Layer",
-                icon=":material/open_in_new:",
-                key=f"open-{name}",
-                on_click=open_in_layer,
-                args=(made.spec,),
-                width="stretch",
-            )
+            open_in_layer(made.spec)
 
 st.subheader("Their laws over each other", anchor=False)
 show.chart(densities(reports, names, palette), "densities")

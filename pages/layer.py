@@ -11,11 +11,12 @@ from initcore.schemes import Slot
 from initcore.snippet import script
 from ui import controls, show
 from ui.entry import through_app
-from ui.link import link
+from ui.link import follow, link
 from ui.reports import refuse, report
 
 through_app()
 
+follow()
 with st.sidebar:
     spec = controls.spec()
 controls.show_problems()

@@ -96,8 +96,8 @@ def in_place() -> None:
         f"- the call returned the very same object: **{returned is weight}**\n"
         f"- at the same place in memory: **{weight.data_ptr() == address}**\n"
         f"- it still asks for a gradient: **{weight.requires_grad}**\n"
-        f"- and it now holds values from {number(float(weight.min()))} to "
-        f"{number(float(weight.max()))}\n\n"
+        f"- and it now holds values from {number(weight.min().item())} to "
+        f"{number(weight.max().item())}\n\n"
         "The underscore is torch's sign for *in place*. `nn.init` runs under `torch.no_grad()`, so "
         "`layer.weight` serves as well as `layer.weight.data`, which is the same memory without "
         "the gradient's bookkeeping."
@@ -297,9 +297,7 @@ with st.container(border=True):
         )
 if at in revealed:
     step.reveal()
-    st.button(
-        "Open in Layer", icon=":material/open_in_new:", on_click=open_in_layer, args=(step.spec,)
-    )
+    open_in_layer(step.spec)
 
 with st.container(horizontal=True, horizontal_alignment="distribute"):
     st.button(

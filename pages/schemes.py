@@ -50,10 +50,4 @@ with st.grid(2, min_column_width=340, gap="medium") as grid:
                         )
                     )
             st.space("stretch")
-            st.button(
-                "Open in Layer",
-                icon=":material/open_in_new:",
-                key=f"open-{slug}",
-                on_click=open_in_layer,
-                args=(spec,),
-            )
+            open_in_layer(spec)

@@ -1,0 +1,226 @@
+"""A server of the app, a browser, and a watch that nothing goes wrong in any tab of any test."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from initcore import draw_spec, snippet
+from tests.browser.chromium import ARGUMENTS, executable
+
+ROOT = Path(__file__).parents[2]
+HOST = "127.0.0.1"
+SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"]'
+SETTLED += '[data-test-script-state="notRunning"]'
+# Slow machines draw a page in seconds; a condition that never holds fails after this long.
+PATIENCE = 30_000
+# High enough to hold all controls: a list of options closes when the page is scrolled.
+SCREEN = {"width": 1280, "height": 1400}
+# Below a page's own path, Streamlit's frontend first asks for its server where there is none.
+PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
+
+
+# --- server and browser -------------------------------------------------------------------------
+
+
+@contextmanager
+def running_server(log):
+    """A server of the app on a free port, until the block ends."""
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        port = free.getsockname()[1]
+    options = {
+        "server.headless": "true",
+        "server.address": HOST,
+        "server.port": str(port),
+        "server.fileWatcherType": "none",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
+    for name, value in options.items():
+        command += [f"--{name}", value]
+    url = f"http://{HOST}:{port}"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            _wait_until_healthy(url, process, log)
+            yield url
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_healthy(url, process, log):
+    while process.poll() is None:
+        try:
+            with urlopen(f"{url}/_stcore/health", timeout=5):
+                return
+        except (URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    pytest.fail(f"The server ended with {process.returncode}:\n{log.read_text()}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    """The URL of one server for all tests, whose log must stay free of tracebacks."""
+    log = tmp_path_factory.mktemp("server") / "log.txt"
+    with running_server(log) as url:
+        yield url
+    assert "Traceback" not in log.read_text(), log.read_text()
+
+
+@pytest.fixture
+def fresh_server(tmp_path):
+    """The URL of a server that has served nothing yet."""
+    with running_server(tmp_path / "log.txt") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable(), args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+# --- tabs ---------------------------------------------------------------------------------------
+
+
+def _watch(tab, problems):
+    def is_probe(url):
+        return bool(PROBE.search(urlsplit(url).path))
+
+    def on_console(message):
+        if message.type == "error" and not is_probe(message.location["url"]):
+            problems.append(f"console: {message.text} {message.location['url']}")
+
+    def on_response(response):
+        if response.status >= 400 and not (response.status == 404 and is_probe(response.url)):
+            problems.append(f"{response.status}: {response.url}")
+
+    def on_request(request):
+        at = urlsplit(request.url)
+        if at.scheme not in ("data", "blob") and at.hostname != HOST:
+            problems.append(f"leaves this machine: {request.url}")
+
+    def on_socket(socket):
+        if urlsplit(socket.url).hostname != HOST:
+            problems.append(f"leaves this machine: {socket.url}")
+
+    tab.on("console", on_console)
+    tab.on("pageerror", lambda error: problems.append(f"script: {error}"))
+    tab.on("response", on_response)
+    tab.on("request", on_request)
+    tab.on("requestfailed", lambda request: problems.append(f"failed: {request.url}"))
+    tab.on("websocket", on_socket)
+
+
+@pytest.fixture
+def new_tab(browser):
+    """``new_tab(url, "compare", {"seed": 3})``: a visitor of their own opens a link.
+
+    The test fails if anything goes wrong in the tab: an error in its console, a failed request, a
+    request to another machine.
+    """
+    contexts, problems = [], []
+
+    def new_tab(url, page="layer", query=None, **options):
+        context = browser.new_context(**{"viewport": SCREEN} | options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        tab = context.new_page()
+        _watch(tab, problems)
+        tab.goto(f"{url}/{page}{'?' + urlencode(query, doseq=True) if query else ''}")
+        return tab
+
+    expect.set_options(timeout=PATIENCE)
+    yield new_tab
+    found = list(problems)  # what closing cuts off is no failure
+    for context in contexts:
+        context.close()
+    assert found == []
+
+
+@pytest.fixture
+def settle():
+    """Wait until the page has been drawn and nothing runs."""
+
+    def settle(tab):
+        expect(tab.get_by_role("heading", level=1).first).to_be_visible()
+        tab.wait_for_selector(SETTLED)
+        return tab
+
+    return settle
+
+
+@pytest.fixture
+def code_of():
+    """The Python code of the Layer page."""
+    return lambda tab: tab.locator("code", has_text="import torch").first
+
+
+@pytest.fixture
+def see(code_of):
+    """Wait until the Layer page shows a spec: its code, and its very matrix in the heat map."""
+
+    def see(tab, spec):
+        expect(code_of(tab)).to_have_text(snippet(spec))
+        weight = draw_spec(spec).weight.float().reshape(spec.layer.matrix_shape)
+        tab.wait_for_function(
+            """rows => {
+                const plot = document.querySelector('[aria-label^="Heat map"] .js-plotly-plot');
+                const shown = plot?._fullData?.[0]?.z;
+                return shown?.length === rows.length && rows.every(
+                    (row, i) => row.every((value, j) => Object.is(shown[i][j], value)));
+            }""",
+            arg=weight.tolist(),
+        )
+
+    return see
+
+
+@pytest.fixture
+def set_number():
+    def set_number(tab, label, value):
+        box = tab.get_by_role("spinbutton", name=label, exact=True)
+        box.fill(str(value))
+        box.press("Enter")
+
+    return set_number
+
+
+@pytest.fixture
+def choose():
+    def choose(tab, label, option):
+        tab.get_by_role("combobox", name=label, exact=True).fill(option)
+        tab.get_by_role("option", name=option, exact=True).click()
+
+    return choose
+
+
+@pytest.fixture
+def press():
+    """Press the first button, or follow the first link, whose name holds a text."""
+
+    def press(tab, text, nth=0):
+        name = re.compile(text, re.IGNORECASE)
+        tab.get_by_role("button", name=name).or_(tab.get_by_role("link", name=name)).nth(
+            nth
+        ).click()
+
+    return press

@@ -1,0 +1,34 @@
+"""The first request that a server ever gets may be for any page."""
+
+import pytest
+from playwright.sync_api import expect
+
+MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
+
+
+@pytest.mark.parametrize(
+    ("page", "query"),
+    [
+        ("", {}),
+        ("layer", {}),
+        ("compare", {"in": 7, "seed": 3, "schemes": ["normal", "zeros"]}),
+        ("lesson", {"step": 4}),
+        ("schemes", {}),
+        ("defaults", {"find": "LSTM", "seed": 3}),
+    ],
+)
+def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, settle, page, query):
+    tab = settle(new_tab(fresh_server, page, query))
+    assert page in tab.url
+    expect(tab.get_by_text("Page not found")).to_have_count(0)
+    expect(tab.get_by_test_id("stException")).to_have_count(0)
+    expect(tab.get_by_test_id("stSidebarNavLink")).to_contain_text(MENU)
+    expect(tab).to_have_title("Init Explorer")
+    # What the link states is set, and stays in the address.
+    assert all(f"{key}=" in tab.url for key in query)
+    if "seed" in query:
+        expect(tab.get_by_role("spinbutton", name="Seed")).to_have_value("3")
+    if "in" in query:
+        expect(tab.get_by_role("heading", level=1)).to_contain_text("nn.Linear(7, 5)")
+    if "step" in query:
+        expect(tab.get_by_role("heading", level=2)).to_contain_text("4.")

@@ -1,0 +1,64 @@
+"""The keys of a link: a contract with every link ever shared."""
+
+import pytest
+
+from initcore import LAYERS, Init, Layer, Spec, schemes
+from ui import link
+from ui.link import param_key, query, size_keys
+
+
+def test_the_keys_are_these():
+    spec = Spec(
+        Layer("conv2d", (8, 6, 3), 2),
+        Init("normal", {"std": 0.02}),
+        Init("constant", {"val": 0.5}),
+        seed=7,
+        dtype="float64",
+    )
+    assert query(spec) == {
+        "layer": "conv2d",
+        "in": 8,
+        "out": 6,
+        "kernel": 3,
+        "groups": 2,
+        "scheme": "normal",
+        "normal.mean": 0.0,
+        "normal.std": 0.02,
+        "bias": "constant",
+        "bias.constant.val": 0.5,
+        "dtype": "float64",
+        "seed": 7,
+    }
+    assert query(Spec(Layer("bilinear", (4, 5, 6)), Init("zeros")))["in2"] == 5
+
+
+@pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.slug)
+def test_each_size_of_a_layer_has_a_key_of_its_own(kind):
+    keys = size_keys(kind)
+    assert len(set(keys)) == len(keys) == len(kind.sizes)
+    assert ("bias" in query(Spec(Layer(kind.slug, (4,) * len(keys)), Init("zeros")))) is (
+        kind.has_bias
+    )
+
+
+def test_no_two_parameters_share_a_key():
+    keys = [
+        param_key(role, slug, param.name)
+        for role in ("weight", "bias")
+        for slug, scheme in schemes().items()
+        for param in scheme.params
+    ]
+    fixed = ["layer", "in", "in2", "out", "kernel", "groups", "scheme", "bias", "dtype", "seed"]
+    assert len({*keys, *fixed}) == len(keys) + len(fixed)
+
+
+def test_a_link_states_the_address_of_the_server(monkeypatch):
+    class Context:
+        url = "https://example.org/tools/compare?x=1#top"
+
+    monkeypatch.setattr(link.st, "context", Context)
+    made = link.link(Spec(Layer("linear", (5, 5)), Init("zeros")))
+    assert made.startswith("https://example.org/tools/")
+    assert made.count("?") == 1
+    assert "compare" not in made
+    assert "layer=linear&in=5&out=5&scheme=zeros" in made
