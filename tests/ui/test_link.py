@@ -62,3 +62,13 @@ def test_a_link_states_the_address_of_the_server(monkeypatch):
     assert made.count("?") == 1
     assert "compare" not in made
     assert "layer=linear&in=5&out=5&scheme=zeros" in made
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [{}, {"layer": "linear"}, {"layer": "rnn"}, {"in": "x"}, {"_defaults": "1", "revealed": "1"}],
+    ids=str,
+)
+def test_what_is_no_link_of_ours_is_no_spec(hostile):
+    with pytest.raises((KeyError, ValueError)):
+        link.spec_of({"layer": "linear", "out": "5", **hostile} if "in" in hostile else hostile)
