@@ -9,7 +9,7 @@ MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
 @pytest.mark.parametrize(
     ("page", "query"),
     [
-        ("", {}),
+        ("", {"scheme": "normal", "seed": 3}),
         ("layer", {}),
         ("compare", {"in": 7, "seed": 3, "schemes": ["normal", "zeros"]}),
         ("lesson", {"step": 4}),
@@ -28,6 +28,9 @@ def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, sett
     assert all(f"{key}=" in tab.url for key in query)
     if "seed" in query:
         expect(tab.get_by_role("spinbutton", name="Seed")).to_have_value("3")
+    if "scheme" in query:  # the root leads to the Layer page
+        assert "/layer?" in tab.url
+        expect(tab.get_by_role("heading", level=1)).to_contain_text("normal")
     if "in" in query:
         expect(tab.get_by_role("heading", level=1)).to_contain_text("nn.Linear(7, 5)")
     if "step" in query:

@@ -39,27 +39,15 @@ def test_the_address_of_what_was_set_opens_the_same(
     expect(other.get_by_role("alert")).to_have_count(0)
 
 
-def test_the_full_link_opens_the_same(server, new_tab, see):
-    tab = new_tab(server, "layer", {"scheme": "orthogonal", "in": 12, "out": 9, "dtype": "float64"})
-    spec = Spec(Layer("linear", (12, 9)), Init("orthogonal"), dtype="float64")
-    see(tab, spec)
-    link = tab.locator("code", has_text="http").inner_text()
-    assert link.startswith(server)
-    see(new_tab(server, "layer", dict(parse_qsl(urlsplit(link).query))), spec)
-
-
-def test_two_visitors_at_once_see_the_same_matrix(server, new_tab, see):
-    link = {"scheme": "kaiming_normal", "in": 30, "out": 20, "seed": 5}
-    spec = Spec(Layer("linear", (30, 20)), Init("kaiming_normal"), seed=5)
+def test_two_visitors_at_once_see_the_same_matrix_and_so_does_the_full_link(server, new_tab, see):
+    link = {"scheme": "orthogonal", "in": 12, "out": 9, "dtype": "float64", "seed": 5}
+    spec = Spec(Layer("linear", (12, 9)), Init("orthogonal"), seed=5, dtype="float64")
     tabs = [new_tab(server, "layer", link) for _ in range(2)]
     for tab in tabs:
         see(tab, spec)
-
-
-def test_a_link_at_the_root_is_a_link_to_layer(server, new_tab, see):
-    tab = new_tab(server, "", {"scheme": "normal", "normal.std": 0.02, "seed": 5})
-    see(tab, Spec(Layer("linear", (5, 5)), Init("normal", {"std": 0.02}), seed=5))
-    assert urlsplit(tab.url).path == "/layer"
+    full = tabs[0].locator("code", has_text="http").inner_text()
+    assert full.startswith(server)
+    see(new_tab(server, "layer", dict(parse_qsl(urlsplit(full).query))), spec)
 
 
 def test_a_wrong_value_is_named_and_leaves_the_address(server, new_tab, settle):

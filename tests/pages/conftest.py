@@ -4,11 +4,11 @@ import base64
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from streamlit.testing.v1 import AppTest, app_test
+from streamlit.testing.v1 import AppTest
 
 from ui import reports
 
@@ -21,27 +21,6 @@ def a_fresh_server(monkeypatch):
     monkeypatch.setattr(reports, "_reports", type(reports._reports)())
     monkeypatch.delenv("INITCORE_HOLD_MB", raising=False)
     monkeypatch.delenv("INITCORE_STREAM_MB", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def a_session_that_knows_its_pages(monkeypatch):
-    """On a server a session keeps its pages from run to run; AppTest forgets them after each.
-
-    Callbacks run before st.navigation names the pages again, and those here switch pages.
-    """
-    known = {}
-
-    class Pages(app_test.PagesManager):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            if known:
-                self._set_pages(known)
-
-        def set_pages_and_resolve(self, pages, *args, **kwargs):
-            known.update(pages)
-            return super().set_pages_and_resolve(pages, *args, **kwargs)
-
-    monkeypatch.setattr(app_test, "PagesManager", Pages)
 
 
 @pytest.fixture
@@ -78,12 +57,12 @@ def press():
 
 @pytest.fixture
 def open_in_layer():
-    """Follow "Open in Layer": of one of the schemes, or the only one there is."""
+    """Follow "Open in Layer": that of a scheme, or the only one there is."""
 
-    def open_in_layer(at, slug=None):
-        links = [link.proto for link in at.get("page_link") if link.proto.label == "Open in Layer"]
-        queries = [dict(parse_qsl(link.query_string)) for link in links]
-        at.query_params = next(q for q in queries if slug in (None, q["scheme"]))
+    def open_in_layer(at, slug=""):
+        links = [parse_qs(link.proto.query_string) for link in at.page_link]
+        [query] = [query for query in links if slug in ("", *query["scheme"])]
+        at.query_params = query
         at.switch_page("pages/layer.py").run()
         assert not at.exception
         return at
