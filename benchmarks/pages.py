@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from benchmarks.table import Row, ms, side_by_side
 from initcore import Init, Layer, Limits, Report, Spec, describe
-from initcore.figures import LIGHT, Chart, heatmap, histogram
+from initcore.figures.style import LIGHT, Chart
+from initcore.figures.weights import heatmap, histogram
 
 APP = Path(__file__).parent.parent / "app.py"
 

@@ -143,7 +143,11 @@ def _progress_bar() -> Progress | None:
     """Progress on stderr, for people only."""
     if not sys.stderr.isatty():
         return None
-    return lambda share: print(f"\r{share:4.0%}", end="\r", file=sys.stderr, flush=True)
+
+    def show(share: float, now: str = "") -> None:
+        print(f"\r\033[K{share:4.0%} {now}", end="\r", file=sys.stderr, flush=True)
+
+    return show
 
 
 def _schemes(options: argparse.Namespace) -> int:

@@ -14,12 +14,11 @@ machines give one answer. Quantiles, the display histogram and the Kolmogorov-Sm
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -645,7 +644,12 @@ def measure(
     return run.result()
 
 
-Progress = Callable[[float], None]
+class Progress(Protocol):
+    """Is told of the share done, from 0 to 1, and of what is being done ("": as before)."""
+
+    def __call__(self, share: float, now: str = "") -> None: ...
+
+
 _thread_settings = Lock()
 
 

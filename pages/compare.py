@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from initcore import Init, InitError, Layer, Report, Spec, schemes
-from initcore.figures import (
+from initcore.figures.weights import (
     densities,
     density_top,
     heat_range,

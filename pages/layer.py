@@ -5,7 +5,7 @@ import streamlit as st
 
 from initcore import InitError, draw_spec, snippet
 from initcore.export import MAX_CSV, csv, safetensors
-from initcore.figures import Show, extremes_sentence, heatmap, histogram
+from initcore.figures.weights import Show, extremes_sentence, heatmap, histogram
 from initcore.report import comparison, outside_sentence
 from initcore.schemes import Slot
 from initcore.snippet import script

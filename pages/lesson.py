@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from initcore import Init, Layer, Spec, draw_spec, fit
-from initcore.figures import density_top, heatmap, histogram, value_range
+from initcore.figures.weights import density_top, heatmap, histogram, value_range
 from initcore.laws import Uniform, number
 from initcore.report import outside_sentence
 from initcore.schemes import xavier_bound

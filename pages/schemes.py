@@ -3,7 +3,7 @@
 import streamlit as st
 
 from initcore import Init, Layer, Scheme, Slot, Spec, schemes
-from initcore.figures import law_shape
+from initcore.figures.weights import law_shape
 from initcore.schemes import formula
 from ui import show
 from ui.entry import through_app

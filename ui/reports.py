@@ -9,6 +9,7 @@ from typing import NoReturn
 import streamlit as st
 
 from initcore import InitError, Limits, Report, Spec, describe
+from ui.work import long_work
 
 # A report holds at most about 1.5 MB (a fine histogram and a heat map), however large the tensor.
 _KEPT = 32
@@ -34,7 +35,9 @@ def report(spec: Spec) -> Report:
     except InitError as error:
         refuse(error)
     if plan == "stream":
-        made = _streamed(spec, limits)
+        text = f"Drawing {spec.layer.count:,} weights block by block …"
+        with long_work(text, spec.weight.slug, "Draw") as progress:
+            made = describe(spec, limits, progress)
     elif spec.layer.count > _LARGE:
         with st.spinner(f"Drawing {spec.layer.count:,} weights …"), _one_at_a_time:
             made = describe(spec, limits)
@@ -51,28 +54,3 @@ def refuse(error: InitError) -> NoReturn:
     """Show why something cannot be, and stop the page; the controls keep their values."""
     st.error(f"{error}.", title="This cannot be drawn", icon=":material/block:")
     st.stop()
-
-
-def _streamed(spec: Spec, limits: Limits) -> Report:
-    slot = st.empty()
-    with slot.container(border=True):
-        text = f"Drawing {spec.layer.count:,} weights block by block …"
-        bar = st.progress(0.0, text)
-        cancelled = st.button("Cancel", icon=":material/close:", key=f"cancel-{spec.weight.slug}")
-    if cancelled:
-        slot.empty()
-        st.info("Cancelled. Change a control, or draw it after all.", icon=":material/info:")
-        st.button("Draw it", icon=":material/play_arrow:")
-        st.stop()
-    shown = -1
-
-    def progress(share: float) -> None:
-        # Each update goes to the browser, and a click there ends the run here.
-        nonlocal shown
-        if int(50 * share) > shown:
-            shown = int(50 * share)
-            bar.progress(share, text)
-
-    made = describe(spec, limits, progress)
-    slot.empty()
-    return made

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 import streamlit as st
 
-from initcore.figures import DARK, LIGHT, Chart, Palette
+from initcore.figures.style import DARK, LIGHT, Chart, Palette
 from initcore.laws import number
 
 

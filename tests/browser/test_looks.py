@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from initcore.figures import DARK
+from initcore.figures.style import DARK
 
 CHARTS = {"Layer": 3, "Compare": 13, "Lesson": 0, "Schemes": 17, "Defaults": 0}
 # Streamlit closes its sidebar after a choice where the browser says that it is a phone's.

@@ -6,7 +6,7 @@ import pytest
 
 from initcore import LAYERS, Init, Layer, Spec, describe, draw_spec, schemes, snippet
 from initcore.draw import DTYPES, MAX_SEED
-from initcore.figures import DARK, LIGHT
+from initcore.figures.style import DARK, LIGHT
 from initcore.laws import number
 from initcore.report import comparison
 from initcore.schemes import Slot

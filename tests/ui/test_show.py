@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from initcore.figures import DARK, LIGHT
+from initcore.figures.style import DARK, LIGHT
 from ui.show import cell
 
 CONFIG = Path(__file__).parents[2] / ".streamlit" / "config.toml"

@@ -1,9 +1,7 @@
-"""Figures: initcore's results as Plotly figures, each with a sentence that states its finding.
-
-Pure functions: data in, ``Chart`` out; pages and notebooks share them. One colour each stands for
-what was measured, for the law and for the Xavier bounds, everywhere.
+"""Figures of one weight or several: heat map, histogram, densities, the shape of a law.
 
 >>> from initcore.draw import Spec
+>>> from initcore.figures.style import LIGHT
 >>> from initcore.layers import Layer
 >>> from initcore.report import describe
 >>> from initcore.schemes import Init
@@ -15,111 +13,34 @@ what was measured, for the law and for the Xavier bounds, everywhere.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-import plotly.graph_objects as go
 
+from initcore.figures.style import (
+    DASHES,
+    Chart,
+    Floats,
+    Palette,
+    Trace,
+    figure,
+    light,
+    line,
+    padded,
+    title,
+)
 from initcore.laws import Law, number
 from initcore.layers import Role
 from initcore.report import Part, Report
 from initcore.schemes import xavier_bound
 
-Floats = npt.NDArray[np.float64]
 Show = Literal["extreme", "mean"]
-Trace = dict[str, Any]
 
 # The most cells that still leave room for their values, and for a row of ticks.
 _PRINTED_SIDE = 12
 _MOST_BARS = 80
 _CURVE_POINTS = 120
 _PROBABILITIES = np.linspace(0.002, 0.998, 120)
-
-
-@dataclass(frozen=True)
-class Palette:
-    """The colours of one appearance; contrasts were checked against its background.
-
-    ``heat`` runs from negative over a neutral middle, at exactly zero, to positive; blue and orange
-    stay apart for every common kind of colour blindness. ``series`` tells schemes apart, in none of
-    the colours that already mean something.
-    """
-
-    measured: str
-    law: str
-    xavier: str
-    ink: str
-    line: str
-    heat: tuple[str, str, str, str, str]
-    series: tuple[str, ...]
-
-
-LIGHT = Palette(
-    measured="#9DB7E4",
-    law="#C2410C",
-    xavier="#0F766E",
-    ink="#1F2937",
-    line="#D5DAE1",
-    heat=("#173F86", "#7FA3DB", "#F5F5F4", "#EBA677", "#9A3412"),
-    series=("#2357B5", "#BE185D", "#A16207", "#7C3AED", "#475569", "#4D7C0F"),
-)
-DARK = Palette(
-    measured="#456298",
-    law="#FB923C",
-    xavier="#2DD4BF",
-    ink="#E5E7EB",
-    line="#374151",
-    heat=("#93C5FD", "#3B6FB5", "#20242C", "#B45A2A", "#FDBA74"),
-    series=("#7CA7F5", "#F472B6", "#FACC15", "#B794F6", "#CBD5E1", "#A3E635"),
-)
-# Lines of the comparison differ by dash as well as by colour.
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-
-
-class Chart(NamedTuple):
-    """A figure and the sentence that says what it shows."""
-
-    figure: go.Figure
-    alt: str
-
-
-def _figure(
-    traces: Sequence[Trace],
-    palette: Palette,
-    height: int,
-    xaxis: dict[str, object],
-    yaxis: dict[str, object],
-    **layout: object,
-) -> go.Figure:
-    """The house style. Built in one call: Plotly validates each update anew."""
-    axis: dict[str, object] = {
-        "showgrid": False,
-        "zeroline": False,
-        "automargin": True,
-        "tickfont": {"size": 11},
-        "linecolor": palette.line,
-        "tickcolor": palette.line,
-        "gridcolor": palette.line,
-    }
-    style = {
-        "template": "none",
-        "height": height,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "paper_bgcolor": "rgba(0,0,0,0)",
-        "plot_bgcolor": "rgba(0,0,0,0)",
-        "font": {"color": palette.ink, "size": 13},
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        "dragmode": False,
-        "xaxis": axis | xaxis,
-        "yaxis": axis | yaxis,
-    }
-    return go.Figure(traces, style | layout)
-
-
-def _title(text: str) -> dict[str, object]:
-    return {"text": text, "font": {"size": 12}}
 
 
 # --- heat map -----------------------------------------------------------------------------------
@@ -189,11 +110,11 @@ def heatmap(
         y |= {"scaleanchor": "x", "constrain": "domain"}
     for axis, name, count in ((x, column_name, columns), (y, row_name, rows)):
         if not compact:
-            axis["title"] = _title(name)
+            axis["title"] = title(name)
         if count <= _PRINTED_SIDE:
             axis["dtick"] = 1
-    figure = _figure(traces, palette, 180 if compact else 420, x, y, showlegend=False)
-    return Chart(figure, _heatmap_alt(report))
+    shown = figure(traces, palette, 180 if compact else 420, x, y, showlegend=False)
+    return Chart(shown, _heatmap_alt(report))
 
 
 def _extremes(report: Report, palette: Palette) -> Trace:
@@ -254,19 +175,14 @@ def _own_range(part: Part) -> tuple[float, float]:
     low = law.low if law.low >= law.mean - 3 * law.std else float(law.quantile(0.001))
     high = law.high if law.high <= law.mean + 3 * law.std else float(law.quantile(0.999))
     low, high = min(m.min, low), max(m.max, high)
-    return (low, high) if low < high else _padded(low, high)
-
-
-def _padded(low: float, high: float) -> tuple[float, float]:
-    pad = 0.04 * (high - low) or max(abs(low), 1.0) / 2
-    return low - pad, high + pad
+    return (low, high) if low < high else padded(low, high)
 
 
 def value_range(parts: Sequence[Part], bound: float | None = None) -> tuple[float, float]:
     """An axis that holds all the parts' values and laws, and ±bound."""
     ends = [end for part in parts for end in _own_range(part)]
     ends += [-bound, bound] if bound else []
-    return _padded(min(ends), max(ends))
+    return padded(min(ends), max(ends))
 
 
 def density_top(parts: Sequence[Part]) -> float:
@@ -310,10 +226,10 @@ def histogram(
     traces: list[Trace] = [
         {
             "type": "bar",
-            "x": _light((edges[1:] + edges[:-1]) / 2),
-            "y": _light(density),
-            "width": _light(np.diff(edges)),
-            "customdata": _light(shares),
+            "x": light((edges[1:] + edges[:-1]) / 2),
+            "y": light(density),
+            "width": light(np.diff(edges)),
+            "customdata": light(shares),
             "name": "measured",
             "marker": {"color": palette.measured, "line": {"width": 0}},
             "hovertemplate": "%{customdata:.3g} % around %{x:.4g}<extra>measured</extra>",
@@ -321,41 +237,24 @@ def histogram(
     ]
     x, y = _curve(part.law, low, high)
     if len(x):
-        line = {"color": palette.law, "width": 2.5}
-        traces.append(_line(x, y, "law", line, "density %{y:.3g} at %{x:.4g}<extra>law</extra>"))
+        pen = {"color": palette.law, "width": 2.5}
+        traces.append(line(x, y, "law", pen, "density %{y:.3g} at %{x:.4g}<extra>law</extra>"))
     if part.law.atoms:
         traces.append(_stems(part.law, top / 1.1, palette) | {"showlegend": not len(x)})
     if bound:
         traces.append(_bounds(bound, top, palette))
-    figure = _figure(
+    shown = figure(
         traces,
         palette,
         180 if compact else 420,
-        {"range": [low, high], "showline": True} | ({} if compact else {"title": _title(role)}),
-        {"range": [0, top], "showgrid": True, "nticks": 6, "title": _title("density")}
+        {"range": [low, high], "showline": True} | ({} if compact else {"title": title(role)}),
+        {"range": [0, top], "showgrid": True, "nticks": 6, "title": title("density")}
         | {"visible": not compact},
         bargap=0,
         barmode="overlay",
         showlegend=not compact,
     )
-    return Chart(figure, _histogram_alt(part, bound))
-
-
-def _light(values: Floats) -> npt.NDArray[np.float32]:
-    """Half the bytes for the browser, and more digits than a screen shows."""
-    return values.astype(np.float32)
-
-
-def _line(x: Floats, y: Floats, name: str, line: dict[str, object], hover: str) -> Trace:
-    return {
-        "type": "scatter",
-        "x": _light(x),
-        "y": _light(y),
-        "mode": "lines",
-        "name": name,
-        "line": line,
-        "hovertemplate": hover,
-    }
+    return Chart(shown, _histogram_alt(part, bound))
 
 
 def _bars(part: Part) -> tuple[Floats, Floats, Floats]:
@@ -444,15 +343,15 @@ def densities(reports: Sequence[Report], names: Sequence[str], palette: Palette)
         for value, mass in part.law.atoms:
             x = np.concatenate([x, [np.nan, value, value]])
             y = np.concatenate([y, [np.nan, 0.0, top * mass]])
-        line = {"color": palette.series[i % 6], "width": 2.5, "dash": _DASHES[i % 6]}
+        pen = {"color": palette.series[i % 6], "width": 2.5, "dash": DASHES[i % 6]}
         hover = f"density %{{y:.3g}} at %{{x:.4g}}<extra>{name}</extra>"
-        traces.append(_line(x, y, name, line, hover))
-    figure = _figure(
+        traces.append(line(x, y, name, pen, hover))
+    shown = figure(
         [*traces, _bounds(bound, top, palette)],
         palette,
         360,
-        {"range": [low, high], "showline": True, "title": _title("weight")},
-        {"range": [0, top], "showgrid": True, "title": _title("density of the law")},
+        {"range": [low, high], "showline": True, "title": title("weight")},
+        {"range": [0, top], "showgrid": True, "title": title("density of the law")},
     )
     by_std = sorted(zip((part.law.std for part in parts), names, strict=True))
     (narrow, narrowest), (wide, widest) = by_std[0], by_std[-1]
@@ -460,18 +359,18 @@ def densities(reports: Sequence[Report], names: Sequence[str], palette: Palette)
         f"Densities of {len(parts)} laws: {widest} is the widest, std {number(wide)}; "
         f"{narrowest} the narrowest, std {number(narrow)}."
     )
-    return Chart(figure, alt)
+    return Chart(shown, alt)
 
 
 def law_shape(law: Law, palette: Palette) -> Chart:
     """A law's shape on its own scale: the density filled, atoms as stems."""
-    low, high = _padded(float(law.quantile(0.0005)), float(law.quantile(0.9995)))
+    low, high = padded(float(law.quantile(0.0005)), float(law.quantile(0.9995)))
     x, y = _curve(law, low, high)
     top = 1.15 * _peak(y) or 1.0
-    traces = [_line(x, y, "law", {"color": palette.law, "width": 2}, "") | {"fill": "tozeroy"}]
+    traces = [line(x, y, "law", {"color": palette.law, "width": 2}, "") | {"fill": "tozeroy"}]
     if law.atoms:
         traces.append(_stems(law, top, palette))
-    figure = _figure(
+    shown = figure(
         [trace | {"hoverinfo": "skip", "hovertemplate": None} for trace in traces],
         palette,
         120,
@@ -480,4 +379,4 @@ def law_shape(law: Law, palette: Palette) -> Chart:
         showlegend=False,
     )
     moments = f"mean {number(law.mean)}, std {number(law.std)}"
-    return Chart(figure, f"Shape of the law {law.notation}: {moments}.")
+    return Chart(shown, f"Shape of the law {law.notation}: {moments}.")

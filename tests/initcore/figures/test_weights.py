@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from initcore.draw import Spec, draw_spec
-from initcore.figures import (
-    DARK,
-    LIGHT,
+from initcore.figures.style import DARK, LIGHT
+from initcore.figures.weights import (
     densities,
     density_top,
     heat_range,
