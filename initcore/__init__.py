@@ -8,13 +8,15 @@
 True
 
 ``schemes`` lists every way to fill a tensor, ``draw`` fills one, ``measure`` measures any tensor,
-``fit`` compares a measurement with a law, ``describe`` does all of it for a layer.
+``fit`` compares a measurement with a law, ``describe`` does all of it for a layer, ``identify``
+names the schemes that a tensor may come from.
 """
 
 from initcore.defaults import DEFAULTS, measure_default
 from initcore.draw import Draw, Limits, Spec, draw, draw_spec
 from initcore.errors import InitError
 from initcore.fit import Fit, fit
+from initcore.identify import Identification, identify
 from initcore.layers import LAYERS, Layer
 from initcore.measure import Heat, Measurement, grid_for, measure
 from initcore.report import Report, describe
@@ -27,6 +29,7 @@ __all__ = [
     "Draw",
     "Fit",
     "Heat",
+    "Identification",
     "Init",
     "InitError",
     "Layer",
@@ -41,6 +44,7 @@ __all__ = [
     "draw_spec",
     "fit",
     "grid_for",
+    "identify",
     "measure",
     "measure_default",
     "schemes",
