@@ -695,21 +695,32 @@ class _Case:
 
 
 def identify(
-    tensor: Tensor, layer: Layer | None = None, *, measurement: Measurement | None = None
+    tensor: Tensor,
+    layer: Layer | None = None,
+    *,
+    measurement: Measurement | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Identification:
     """Identify what a tensor was initialised with.
 
     ``tensor`` is float32, float64, bfloat16 or float16, of any shape. ``layer`` is the one whose
     weight or bias it is; without one the fans are torch's, read off the shape, and a tensor of one
-    axis has none. ``measurement`` is the tensor's, where there is one already.
+    axis has none. ``measurement`` is the tensor's, where there is one already. ``shape`` is the
+    whole tensor's where ``tensor`` holds only some of its rows, as of one too large to hold; then
+    patterns are not looked for, nor a tall orthogonal matrix, which takes all rows to tell.
 
     Raises InitError for other dtypes, an empty tensor, and a layer of other shapes.
     """
-    shape = tuple(tensor.shape)
+    shape = shape or tuple(tensor.shape)
     slot = _slot(shape, layer)
     tensor = tensor.detach()
     case = _Case(tensor, slot, measurement or _measured(tensor))
-    for look in (_look_for_garbage, _look_for_constants, _look_for_patterns, _look_at_matrix):
+    looks = [_look_for_garbage, _look_for_constants, _look_for_patterns, _look_at_matrix]
+    if shape != tuple(tensor.shape):
+        looks.remove(_look_for_patterns)
+        if shape[0] > math.prod(shape[1:]):
+            looks.remove(_look_at_matrix)
+    for look in looks:
         found = look(case)
         if found:
             return found
