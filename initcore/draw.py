@@ -150,7 +150,7 @@ def draw_spec(spec: Spec) -> Draw:
         if init is not None:
             slot = spec.slot(role)
             tensor = torch.empty(slot.shape, dtype=DTYPES[spec.dtype])
-            _fill(tensor, init.call(slot), generator, spec.seed)
+            fill(tensor, init.call(slot), generator, spec.seed)
             tensors[role] = tensor
     return Draw(spec, tensors["weight"], tensors.get("bias"))
 
@@ -158,7 +158,7 @@ def draw_spec(spec: Spec) -> Draw:
 _FILTERING = threading.Lock()
 
 
-def _fill(tensor: Tensor, call: Call, generator: torch.Generator, seed: int) -> None:
+def fill(tensor: Tensor, call: Call, generator: torch.Generator, seed: int) -> None:
     if call.function == "sparse_":
         _sparse(tensor, call, generator, seed)
     elif call.function == "trunc_normal_":
@@ -241,7 +241,7 @@ class Stream:
             return None
         slot = self.spec.slot("bias")
         tensor = torch.empty(slot.shape, dtype=DTYPES[self.spec.dtype])
-        _fill(tensor, self.spec.bias.call(slot), self._generator, self.spec.seed)
+        fill(tensor, self.spec.bias.call(slot), self._generator, self.spec.seed)
         return tensor
 
 
