@@ -296,20 +296,21 @@ class Recipe:
     def _parts(self, rule: Rule, place: Place, dims: Dims, name: str, index: Index) -> list[Part]:
         variables = _variables(place, dims)
         shape = _shape_of(place.shape, index)
-        parts: dict[tuple[str, Index], list[Option]] = {}
+        parts: dict[str, Part] = {}
         for spec in rule.specs:
             if place.layer is None and spec.law not in _FREE:
                 continue
-            wheres = _taps(place, shape) if spec.law == DELTA else [(name, index, spec)]
-            for part, at, own in wheres:
+            cuts = _taps(place, shape, spec) if spec.law == DELTA else [(name, index, spec)]
+            for part, at, own in cuts:
                 try:
                     option = own.option(_slot(place, _shape_of(place.shape, at), own), variables)
                 except InitError as error:
                     where = self.rules.index(rule) + 1
                     raise InitError(f"{self.slug}, rule {where}: {place.name}: {error}") from None
                 if option:
-                    parts.setdefault((part, at), []).append(option)
-        return [Part(part, at, tuple(options)) for (part, at), options in parts.items()]
+                    before = parts[part].options if part in parts else ()
+                    parts[part] = Part(part, at, (*before, option))
+        return list(parts.values())
 
     def as_toml(self) -> str:
         """The recipe as a TOML file, to start one's own from."""
@@ -372,7 +373,7 @@ def _slot(place: Place, shape: tuple[int, ...], spec: Spec) -> Slot:
     return Slot(Layer("linear", (math.prod(shape[1:]), shape[0])), "weight")
 
 
-def _taps(place: Place, shape: tuple[int, ...]) -> list[tuple[str, Index, Spec]]:
+def _taps(place: Place, shape: tuple[int, ...], spec: Spec) -> list[tuple[str, Index, Spec]]:
     """Delta-orthogonal: an orthogonal matrix at the kernel's centre, zeros at the other taps.
 
     A map to fewer channels cannot keep lengths, and has no such kernel.
@@ -386,7 +387,7 @@ def _taps(place: Place, shape: tuple[int, ...]) -> list[tuple[str, Index, Spec]]
         index = (slice(None), slice(None), *(slice(i, i + 1) for i in at))
         centre = all(i == (size - 1) // 2 for i, size in zip(at, kernel, strict=True))
         name = "centre" if centre else f"tap {', '.join(map(str, at))}"
-        taps.append((name, index, Spec("orthogonal") if centre else Spec("zeros")))
+        taps.append((name, index, Spec("orthogonal", spec.params) if centre else Spec("zeros")))
     return taps
 
 
