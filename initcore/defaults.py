@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from initcore.draw import torch_seeded
 from initcore.fit import Fit, fit
 from initcore.laws import Law, Normal, Uniform, constant
 from initcore.measure import Measurement, grid_for, measure
@@ -329,14 +329,10 @@ DEFAULTS: tuple[Default, ...] = (
     ),
 )
 
-# A constructor draws from torch's global generator, which all threads of a process share.
-_GLOBAL_GENERATOR = threading.Lock()
-
 
 def construct(default: Default, seed: int) -> nn.Module:
     """The module as torch constructs it after ``torch.manual_seed(seed)``, in any thread."""
-    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with torch_seeded(seed):
         return default.build()
 
 
