@@ -102,7 +102,8 @@ class Study:
 
     note: why it was not. absurd: because of magnitudes that leave float64. tied: name of the
     earlier tensor that is the same one in memory. start: the first values that are not zero.
-    segments: runs of rows of different scales, where there are several.
+    segments: runs of rows of different scales, where there are several. spikes: how many values
+    lie exactly at the smallest and at the largest, where that is more than the law beside them.
     """
 
     entry: Entry
@@ -113,6 +114,7 @@ class Study:
     segments: tuple[Block, ...] = ()
     repeats: tuple[Repeats, ...] = ()
     start: Array = field(default_factory=lambda: np.empty(0))
+    spikes: tuple[int, int] = (0, 0)
     tied: str | None = None
     note: str = ""
     absurd: bool = False
@@ -281,7 +283,20 @@ def _conclude(
         segments=tuple(segments),
         repeats=tuple(one for one in repeats if one),
         start=seen.start,
+        spikes=_spikes(measured),
     )
+
+
+def _spikes(m: Measurement) -> tuple[int, int]:
+    """Values at the smallest and the largest, 0 where they continue what lies beside them."""
+    held = m.counts[np.flatnonzero(m.counts)[0] : np.flatnonzero(m.counts)[-1] + 1] if m.finite else []
+    if np.count_nonzero(held) < 32:
+        return 0, 0
+    ends = []
+    for run in (held, held[::-1]):
+        count, beside = int(run[0]), float(np.mean(run[1:17]))
+        ends.append(count if count >= 5 and count > 10 * max(beside, 0.1) else 0)
+    return ends[0], ends[1]
 
 
 def _identify(
