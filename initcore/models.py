@@ -9,13 +9,14 @@ Plain modules, named as their families name them, each filled by the recipe that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from initcore.draw import torch_seeded
 from initcore.errors import InitError
@@ -74,7 +75,7 @@ def build_model(slug: str, *, seed: int = 0, **sizes: int) -> nn.Module:
             raise InitError(f"{slug} has no size {name[:40]!r}: it has {', '.join(known)}")
     full = {name: size.check(sizes.get(name, size.default)) for name, size in known.items()}
     with torch_seeded(seed):
-        with torch.device("meta"):  # shapes without values
+        with torch.device("meta"), _Undrawn():  # shapes without values
             count = sum(parameter.numel() for parameter in model.build(full).parameters())
         if count > MAX_PARAMETERS:
             raise InitError(
@@ -85,6 +86,20 @@ def build_model(slug: str, *, seed: int = 0, **sizes: int) -> nn.Module:
     if model.recipe != "torch":  # the constructors have drawn that one
         apply_recipe(module, model.recipe, seed)
     return module
+
+
+class _Undrawn(TorchFunctionMode):
+    """Leaves out ``normal_``, for which the meta device imports torch's compiler: 70 MB."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        given = kwargs or {}
+        return given["tensor"] if func is nn.init.normal_ else func(*args, **given)
 
 
 def get_model(slug: str) -> Model:
@@ -118,7 +133,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:
-            x = F.relu(layer(x))
+            x = functional.relu(layer(x))
         return cast("Tensor", self.head(x))
 
 
@@ -136,8 +151,8 @@ class _BasicBlock(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-        return F.relu(branch + self.downsample(x))
+        branch = self.bn2(self.conv2(functional.relu(self.bn1(self.conv1(x)))))
+        return functional.relu(branch + self.downsample(x))
 
 
 class CNN(nn.Module):
@@ -167,7 +182,7 @@ class CNN(nn.Module):
         self.fc = nn.Linear(4 * width, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.bn1(self.conv1(x)))
+        x = functional.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return cast("Tensor", self.fc(x.mean((2, 3))))
 
@@ -214,7 +229,7 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         qkv, out = self.children()
         q, k, v = qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return cast("Tensor", out(mixed.transpose(1, 2).flatten(2)))
 
 
@@ -226,7 +241,7 @@ class _FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         first, second = self.children()
-        return cast("Tensor", second(F.gelu(first(x))))
+        return cast("Tensor", second(functional.gelu(first(x))))
 
 
 class _Block(nn.Module):

@@ -388,6 +388,8 @@ _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         "embedding",
     ),
+    (_ends("gate", after=_MLP), "router"),
+    (_ends("router", r"router\.\w+"), "router"),
     (
         _ends(
             "lm_head",
@@ -427,8 +429,6 @@ _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
         _ends("o", "wo", "c_proj", "proj", "out_proj", r"output\.dense", "dense", after=_ATTENTION),
         "attention_out",
     ),
-    (_ends("gate", after=_MLP), "router"),
-    (_ends("router", r"router\.\w+"), "router"),
     (
         _ends(
             "c_fc",
@@ -461,6 +461,7 @@ _DEPTHWISE = re.compile(r"(?:^|[._])(?:conv_)?dw(?:_?conv)?(?:[._\d]|$)|depth_?w
 def _owner(name: str) -> tuple[str, str]:
     """The path that says what a tensor is, and its leaf: weight, bias, or its own name."""
     name = re.sub(r"\.parametrizations\.(\w+)\.original1?$", r".\1", name.lower())
+    name = name.replace(".base_layer.", ".")  # peft
     name = re.sub(r"(?:^|\.)(?:_orig_mod|_fsdp_wrapped_module|module)(?=\.)", "", name).lstrip(".")
     path, _, leaf = name.rpartition(".")
     if leaf in {"weight", "bias", "weight_v"}:
@@ -534,14 +535,13 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
     norm = norm or path in beside.scales
     if rank <= 1 and norm and leaf not in {"running_mean", "running_var", "num_batches_tracked"}:
         return "norm_bias" if leaf in {"bias", "beta"} else "norm"
-    if leaf == "bias" or leaf.endswith("_bias"):
-        if rank >= 3:
-            return "buffer"
-        if rank <= 1:
-            return "bias"
+    if leaf == "bias" and rank != 2:
+        return "bias" if rank < 2 else "buffer"
     role = next((role for pattern, role in _PARAMETERS if pattern.search(path)), None)
     if role:
         return role
+    if leaf.endswith("_bias") and (rank <= 1 or "expert" in path):
+        return "bias"
     if rank >= 2:
         parent, _, last = path.rpartition(".")
         if last == "out_proj" and parent in beside.attention:
