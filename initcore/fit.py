@@ -79,6 +79,10 @@ def ks_bracket(measurement: Measurement, law: Law) -> tuple[float, float]:
     """
     edges, slack = measurement.grid.edges, measurement.grid.slack
     empirical = measurement.cumulative / measurement.finite
+    if isinstance(measurement.grid, HalfGrid):  # between values that occur nothing can be farthest
+        present = measurement.counts > 0
+        beside = np.append(present, False) | np.append(False, present)
+        edges, empirical = edges[beside], empirical[beside]
     below = law.cdf(edges - slack)
     above = law.cdf(edges + slack) if slack else below
     lower = float(np.max(np.maximum(empirical - above, below - empirical), initial=0.0))

@@ -65,7 +65,7 @@ CERTAIN = 4096
 # No initialisation reaches this magnitude; uninitialised memory read as floats does.
 ABSURD = 1e8
 # How many entries the tests of structure look at.
-_SAMPLE = 2**19
+_SAMPLE = 2**18
 # Bins for tests of a law: their width is what a distance can miss, far below NEGLIGIBLE_KS.
 _BINS = 4096
 
@@ -397,7 +397,14 @@ def _uniform(m: Measurement) -> _Fitted:
 
 def _law_chance(m: Measurement, law: Law) -> float:
     low, _ = ks_bracket(m, law)
-    return _gate(_ks_chance(low, m.finite), low, max(NEGLIGIBLE_KS, rounded_law(m, law).coarsest))
+    return _gate(_ks_chance(low, m.finite), low, _negligible(m, law, low))
+
+
+def _negligible(m: Measurement, law: Law, distance: float) -> float:
+    """The distance that does not matter: where need be, what rounding to the dtype leaves."""
+    if distance <= NEGLIGIBLE_KS or not isinstance(m.grid, HalfGrid):
+        return NEGLIGIBLE_KS
+    return max(NEGLIGIBLE_KS, rounded_law(m, law).coarsest)
 
 
 # Shares of the range, from either end, in which a bounded law must show its values.
@@ -432,10 +439,9 @@ def _normal(m: Measurement) -> _Fitted:
         "std": Estimate(m.std, m.std / math.sqrt(2 * (n - 1))),
     }
     low, _ = ks_bracket(m, law)
-    tolerance = max(NEGLIGIBLE_KS, rounded_law(m, law).coarsest)
     far = max(m.max - m.mean, m.mean - m.min) / m.std
     chances = [
-        _gate(_lilliefors(low, n), low, tolerance),
+        _gate(_lilliefors(low, n), low, _negligible(m, law, low)),
         min(1.0, 2 * n * float(ndtr(-far))),
     ]
     if n >= 20:
@@ -450,8 +456,8 @@ def _lilliefors(distance: float, n: int) -> float:
     """Chance of a KS distance from a normal fitted to the values. Dallal & Wilkinson 1986."""
     if n < 5:
         return 1.0
-    size = min(n, 100)
-    d = distance * float(n / size) ** 0.49
+    size = float(min(n, 100))
+    d = distance * (n / size) ** 0.49
     log = (
         -7.01256 * d**2 * (size + 2.78019)
         + 2.99587 * d * math.sqrt(size + 2.78019)
@@ -569,8 +575,11 @@ class _Structure:
     gain: Estimate | None = None  # of an orthogonal matrix
 
 
-def _standardised(values: Tensor, m: Measurement) -> Array:
-    return (values.double().numpy() - m.mean) / m.std
+def _standardised(values: Tensor, m: Measurement) -> npt.NDArray[np.float32]:
+    """In float32, but for values that float32 cannot hold."""
+    exact = values if values.dtype == torch.float64 else values.float()
+    x = (exact.numpy() - exact.numpy().dtype.type(m.mean)) / m.std
+    return x.astype(np.float32)
 
 
 def _sampled(matrix: Tensor) -> Tensor:
@@ -651,16 +660,16 @@ def _orthogonal(matrix: Tensor, m: Measurement) -> Estimate | None:
         return None
     short = matrix if rows <= columns else matrix.T
     length = short.shape[1]
-    count = min(len(short), max(_SAMPLE // length, 4), 256)
-    at = torch.linspace(0, len(short) - 1, count).long() if rows <= columns else slice(0, count)
-    x = short[at].double()
-    gram = (x @ x.T).numpy()
-    squares = np.diag(gram)
-    mean = float(squares.mean())
     eps = torch.finfo(matrix.dtype).eps
     tolerance = 6 * eps / math.sqrt(length) + 1e-5 if eps > 1e-4 else 1e-5 + 8 * eps
-    if not mean or np.abs(gram - mean * np.eye(count)).max() > tolerance * mean:
-        return None
+    # Four vectors tell nearly always that it is not.
+    for count in sorted({min(len(short), 4), min(len(short), max(_SAMPLE // length, 4), 256)}):
+        at = torch.linspace(0, len(short) - 1, count).long() if rows <= columns else slice(0, count)
+        x = short[at].double().numpy()
+        gram = x @ x.T
+        mean = float(np.diag(gram).mean())
+        if not mean or np.abs(gram - mean * np.eye(count)).max() > tolerance * mean:
+            return None
     gain = math.sqrt(mean)
     return Estimate(gain, gain * tolerance / 2)
 
