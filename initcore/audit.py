@@ -66,7 +66,7 @@ CODES: tuple[Code, ...] = (
     Code("no_recipe", "info", "no recipe fits the model"),
     Code("identical", "error", "tensors that are bit-identical and not tied"),
     Code("flipped", "error", "tensors that are one another's negative"),
-    Code("same_draw", "error", "tensors drawn with one seed, at different scales"),
+    Code("same_draw", "warning", "tensors drawn with one seed, at different scales"),
     Code("copies", "info", "a second copy of a part of the model, as a target network has"),
     Code("tied", "info", "tensors that are one in memory, or equal as an embedding and its head"),
     Code("rows", "error", "blocks of rows or columns that repeat, as shards of one seed do"),
@@ -385,7 +385,7 @@ def audit(
             known = chosen[0].recipe
     rows = [_held_against(study, known, dims) for study in studies]
     model = _Model(tuple(rows), dims, known, _by_name(source))
-    findings = [finding for check in CHECKS for finding in check(model)]
+    findings = _joined(finding for check in CHECKS for finding in check(model))
     if recipe == "auto" and known is None:
         findings.append(
             _finding(
@@ -401,6 +401,19 @@ def audit(
     order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     findings.sort(key=lambda finding: order[finding.severity])
     return Audit(_title(source), tuple(rows), tuple(findings), dims, known, chosen)
+
+
+def _joined(findings: Iterable[Finding]) -> list[Finding]:
+    """Findings of one kind and cause as one, with the evidence of the first."""
+    groups: dict[tuple[str, str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        groups[finding.code, finding.cause, finding.fix].append(finding)
+    joined = []
+    for first, *others in groups.values():
+        names = dict.fromkeys(name for one in (first, *others) for name in one.tensors)
+        evidence = first.evidence + (f"; and {len(others)} more" if others else "")
+        joined.append(replace(first, tensors=tuple(names), evidence=evidence))
+    return joined
 
 
 def _title(source: Source) -> str:
