@@ -123,9 +123,7 @@ def _finding(
     fix: str,
     severity: Severity | None = None,
 ) -> Finding:
-    return Finding(
-        code, severity or _CODES[code].severity, tuple(tensors), cause, evidence, fix
-    )
+    return Finding(code, severity or _CODES[code].severity, tuple(tensors), cause, evidence, fix)
 
 
 @dataclass(frozen=True)
@@ -603,9 +601,7 @@ def _held_against(study: Study, recipe: Recipe | None, dims: Dims) -> Audited:
 
 def _choose(studies: Sequence[Study], dims: Dims) -> tuple[Agreement, ...]:
     """Every recipe with how well it fits, the best first."""
-    measured = [
-        s for s in studies if s.measurement and not s.tied and s.place.role != "buffer"
-    ]
+    measured = [s for s in studies if s.measurement and not s.tied and s.place.role != "buffer"]
     total = sum(study.entry.count for study in measured)
     fits = []
     for recipe in RECIPES:
@@ -660,12 +656,13 @@ def _mismatch(code: str, members: list[tuple[str, Verdict, Case]]) -> Iterator[F
     law, m = verdict.option, verdict.measurement
     if code == "value":
         held = f"all {number(m.min)}" if m.min == m.max else f"{number(m.min)} to {number(m.max)}"
-        double = (
-            "forget" in name
-            or (case.place.role == "recurrent_bias" and law.law.mean and m.min == 2 * law.law.mean)
+        double = "forget" in name or (
+            case.place.role == "recurrent_bias" and law.law.mean and m.min == 2 * law.law.mean
         )
-        cause = "the forget bias is set on both biases, which add up" if double else (
-            f"it should be {law.form} and is {held}"
+        cause = (
+            "the forget bias is set on both biases, which add up"
+            if double
+            else (f"it should be {law.form} and is {held}")
         )
         fix = "set it on one of the two biases" if double else "set it in the initialisation"
         yield _finding(code, names, cause, f"{name} holds {held}; expected {law.form}", fix)
@@ -723,8 +720,10 @@ def _scale_finding(causes: tuple[Cause, ...], members: Members) -> Finding:
         evidence += f"; ratios {spread} over {len(members)} parts"
     if not causes:
         times = verdict.ratio
-        size = f"{number(times)} × too large" if times > 1 else (
-            f"{number(1 / times)} × too small" if times > 0 else "zero"
+        size = (
+            f"{number(times)} × too large"
+            if times > 1
+            else (f"{number(1 / times)} × too small" if times > 0 else "zero")
         )
         return _finding(
             "scale", names, f"the scale is {size}", evidence, "draw from the law that is meant"
@@ -859,8 +858,11 @@ def _identical(model: _Model, sets: list[list[str]]) -> Iterator[Finding]:
     blocks: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for names in sets:
         held = {roles[name] for name in names}
-        if held <= {"embedding", "head"} and "head" in held | {"head"} and len(names) == 2 and (
-            len(held) == 2
+        if (
+            held <= {"embedding", "head"}
+            and "head" in held | {"head"}
+            and len(names) == 2
+            and (len(held) == 2)
         ):
             yield _finding(
                 "tied",
@@ -1107,9 +1109,7 @@ def _read_off(
 
 
 def _is_default(found: Identification) -> bool:
-    return any(
-        c.scheme == "default" or c.label == "kaiming_uniform(a=√5)" for c in found.schemes
-    )
+    return any(c.scheme == "default" or c.label == "kaiming_uniform(a=√5)" for c in found.schemes)
 
 
 def _check_default(model: _Model) -> Iterator[Finding]:
@@ -1142,9 +1142,7 @@ def _check_odd(model: _Model) -> Iterator[Finding]:
             continue
         stds = np.array([_std(row) for row in rows])
         middle = float(np.median(stds))
-        odd = [
-            row for row, std in zip(rows, stds, strict=True) if abs(std - middle) > 0.1 * middle
-        ]
+        odd = [row for row, std in zip(rows, stds, strict=True) if abs(std - middle) > 0.1 * middle]
         if odd and len(odd) <= len(rows) / 3:
             yield _finding(
                 "odd",

@@ -89,7 +89,7 @@ def entries(source: Source) -> list[Entry]:
     a folder of shards. Raises InitError for a source that is none of these, damaged or hostile.
     """
     if isinstance(source, nn.Module):
-        named = dict(source.named_parameters(remove_duplicate=False))
+        named: dict[str, Tensor] = dict(source.named_parameters(remove_duplicate=False))
         named |= dict(source.named_buffers(remove_duplicate=False))
         found = _of_tensors(named)
     elif isinstance(source, Mapping):
@@ -601,14 +601,14 @@ def _stored(path: Path, name: str, tensor: Tensor, size: int) -> Entry:
         raise InitError(f"{path} is damaged: a name of {len(name):,} characters")
     note = _why_not(shape, dtype)
     storage = tensor.untyped_storage()
-    base = getattr(storage, "_checkpoint_offset", None)
-    if not note and base is None:
-        note = "it was saved without values"
-    if note:
+    base: int | None = getattr(storage, "_checkpoint_offset", None)
+    if base is None:
+        note = note or "it was saved without values"
+    if note or base is None:
         return Entry(name, shape, dtype, None, note=note)
     steps = tensor.stride()
     reach = sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) + 1
-    offset = base + tensor.storage_offset() * tensor.itemsize
+    offset = base + int(tensor.storage_offset()) * tensor.itemsize
     inside = tensor.storage_offset() >= 0 and min(steps, default=0) >= 0
     if not inside or offset + reach * tensor.itemsize > min(base + storage.nbytes(), size):
         raise InitError(f"{path} is damaged: {_name(name)} reaches beyond its values")

@@ -77,7 +77,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already; a cell that begins with a digit stands right."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "\n".join(
-        "<tr>" + "".join(f'<td{_side(cell)}>{cell}</td>' for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{_side(cell)}>{cell}</td>" for cell in row) + "</tr>" for row in rows
     )
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n'

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from initcore.fit import NEGLIGIBLE_STD
 from initcore.laws import Law, TruncatedNormal, Uniform
-from initcore.layers import Layer
+from initcore.layers import Layer, Role
 from initcore.roles import MATRICES, Dims, Place
 from initcore.schemes import Slot, get_scheme, xavier_bound
 
@@ -179,11 +179,11 @@ def _default_law(case: Case) -> Law | None:
         return None
     if place.name.endswith("in_proj_weight"):  # of MultiheadAttention
         return Uniform(-xavier_bound(layer), xavier_bound(layer))
-    role = "bias" if "bias" in place.role else "weight"
+    role: Role = "bias" if "bias" in place.role else "weight"
     return get_scheme("default").law(Slot(layer, role), {}) if _has(layer, role) else None
 
 
-def _has(layer: Layer, role: str) -> bool:
+def _has(layer: Layer, role: Role) -> bool:
     return role == "weight" or layer.bias_shape is not None
 
 
