@@ -361,7 +361,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "cut_absent",
         _uncut,
-        "the truncation never happened: its bounds are absolute, such as ±2, far outside for this std",
+        "the truncation never happened: its bounds are absolute, such as ±2, far outside",
         "give the bounds in units of the std: a=-2*std, b=2*std",
         ("normal",),
     ),
