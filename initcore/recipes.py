@@ -244,7 +244,8 @@ def _check_pattern(key: str, pattern: str) -> None:
     shown = f"{key} = {pattern[:60]!r}"
     if len(pattern) > MAX_PATTERN:
         raise InitError(f"{shown}: {len(pattern):,} characters, at most {MAX_PATTERN}")
-    if re.search(r"\)[*+{]", pattern) or len(re.findall(r"(?<!\\)[*+{]", pattern)) > 4:
+    bare = re.sub(r"\\.", "x", pattern)  # without what is escaped
+    if re.search(r"\)[*+{]", bare) or len(re.findall("[*+{]", bare)) > 4:
         raise InitError(f"{shown}: at most 4 of * + {{ }} and none after a group, to stay fast")
     try:
         re.compile(pattern)
@@ -364,7 +365,7 @@ def _shape_of(shape: Sequence[int], index: Index) -> tuple[int, ...]:
 
 def _slot(place: Place, shape: tuple[int, ...], spec: Spec) -> Slot:
     """What a scheme sees: the layer with its fans, or the very matrix that is filled."""
-    if place.layer and "bias" in place.role:
+    if place.layer and place.role == "bias":
         return Slot(place.layer, "bias")
     if place.layer and (spec.law not in {*_SHAPED, DELTA} or place.layer.weight_shape == shape):
         return Slot(place.layer, "weight")
