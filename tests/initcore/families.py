@@ -20,7 +20,7 @@ class Size:
     vocab: int
 
 
-SIZES = (Size(32, 2, 4, 70), Size(48, 3, 4, 100), Size(80, 5, 8, 150))
+SIZES = (Size(32, 2, 4, 70), Size(48, 3, 4, 100), Size(64, 4, 8, 120))
 
 
 class Tree(nn.Module):
@@ -533,7 +533,7 @@ def dcgan(size):
 
 def fixup(size, bottleneck=False):
     """hongyi-zhang/Fixup, fixup_resnet_cifar.py; with a bottleneck, fixup_resnet_imagenet.py."""
-    d, last = size.d, 3 if bottleneck else 2
+    d, last = size.d // 2, 3 if bottleneck else 2
 
     def block(_):
         parts = {}
