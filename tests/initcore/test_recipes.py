@@ -58,9 +58,9 @@ def judged(module, recipe):
 
 
 def holds(result):
-    """No sign against the law, in many hundred tensors at once."""
+    """No sign against the law that many hundred tensors would not give by chance alone."""
     by_chance = result.p_value is not None and result.p_value > 1e-6
-    return result.agrees or (by_chance and abs(result.std_ratio - 1) < 6 * result.std_error)
+    return result.agrees or (by_chance and abs(result.std_ratio - 1) < 9 * result.std_error)
 
 
 # --- the families -------------------------------------------------------------------------------
