@@ -89,7 +89,7 @@ def entries(source: Source) -> list[Entry]:
     a folder of shards. Raises InitError for a source that is none of these, damaged or hostile.
     """
     if isinstance(source, nn.Module):
-        named = dict(source.named_parameters(remove_duplicate=False))
+        named: dict[str, Tensor] = dict(source.named_parameters(remove_duplicate=False))
         named |= dict(source.named_buffers(remove_duplicate=False))
         found = _of_tensors(named)
     elif isinstance(source, Mapping):
@@ -101,11 +101,12 @@ def entries(source: Source) -> list[Entry]:
             f"{type(source).__name__}: give a module, a state dict, or the path of a checkpoint"
         )
     if not found:
-        raise InitError(f"{_title(source)} holds no tensors")
+        raise InitError(f"{title_of(source)} holds no tensors")
     return found
 
 
-def _title(source: Source) -> str:
+def title_of(source: Source) -> str:
+    """The path of a source, or the type of what is in memory."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return type(source).__name__
@@ -439,7 +440,7 @@ def _of_safetensors(path: Path) -> list[Entry]:
 
 
 def _declared(path: Path, name: str, declared: Any, data: int) -> tuple[Entry, tuple[int, int]]:
-    """A tensor as the header declares it, and the bytes it claims, counted from the data's start."""
+    """A tensor as the header declares it, and the bytes of the data that it claims."""
 
     def refuse(why: str) -> NoReturn:
         raise InitError(f"{path} is damaged: {_name(name)} {why}")
@@ -601,14 +602,14 @@ def _stored(path: Path, name: str, tensor: Tensor, size: int) -> Entry:
         raise InitError(f"{path} is damaged: a name of {len(name):,} characters")
     note = _why_not(shape, dtype)
     storage = tensor.untyped_storage()
-    base = getattr(storage, "_checkpoint_offset", None)
-    if not note and base is None:
-        note = "it was saved without values"
-    if note:
+    base: int | None = getattr(storage, "_checkpoint_offset", None)
+    if base is None:
+        note = note or "it was saved without values"
+    if note or base is None:
         return Entry(name, shape, dtype, None, note=note)
     steps = tensor.stride()
     reach = sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) + 1
-    offset = base + tensor.storage_offset() * tensor.itemsize
+    offset = base + int(tensor.storage_offset()) * tensor.itemsize
     inside = tensor.storage_offset() >= 0 and min(steps, default=0) >= 0
     if not inside or offset + reach * tensor.itemsize > min(base + storage.nbytes(), size):
         raise InitError(f"{path} is damaged: {_name(name)} reaches beyond its values")

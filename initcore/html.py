@@ -18,7 +18,8 @@ from html import escape
 import numpy as np
 import torch
 
-from initcore.audit import SEVERITIES, Audit, Audited, Finding
+from initcore.audit import Audit
+from initcore.findings import SEVERITIES, Audited, Finding
 from initcore.laws import number
 from initcore.measure import Measurement
 
@@ -77,7 +78,7 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table of cells that are HTML already; a cell that begins with a digit stands right."""
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "\n".join(
-        "<tr>" + "".join(f'<td{_side(cell)}>{cell}</td>' for cell in row) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{_side(cell)}>{cell}</td>" for cell in row) + "</tr>" for row in rows
     )
     return (
         f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n'

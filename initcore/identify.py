@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from scipy.special import chdtrc, kolmogorov, ndtr, pdtr
+from scipy.special import chdtrc, gammaincc, kolmogorov, ndtr, pdtr
 from torch import Tensor, nn
 
 from initcore.draw import DTYPES
@@ -51,10 +50,8 @@ from initcore.laws import (
     number,
 )
 from initcore.layers import Layer
-from initcore.measure import HalfGrid, Measurement, measure
+from initcore.measure import Floats, HalfGrid, Measurement, measure
 from initcore.schemes import Init, Scheme, Slot, Value, get_scheme, schemes
-
-Array = npt.NDArray[np.float64]
 
 # A law or an independence is refused below this chance; several tests are made of each tensor.
 REFUSED = 1e-6
@@ -300,7 +297,8 @@ def _candidates(m: Measurement, slot: Slot | None, families: set[str]) -> tuple[
         ratio, error = m.std / law.std, std_error(law, m.finite)
         off = (ratio - 1) / max(error, 5e-4) if m.finite > 1 else 0.0
         candidate = Candidate(named.scheme.slug, named.params, named.label, law, ratio, error)
-        found.append((0.5 * off**2 + 2.0 * named.complexity, order, candidate))
+        cost = named.complexity + 0.1 * len(named.params)
+        found.append((0.5 * off**2 + 2.0 * cost, order, candidate))
     return tuple(candidate for _, _, candidate in sorted(found, key=lambda item: item[:2]))
 
 
@@ -397,14 +395,14 @@ def _uniform(m: Measurement) -> _Fitted:
 
 def _law_chance(m: Measurement, law: Law) -> float:
     low, _ = ks_bracket(m, law)
-    return _gate(_ks_chance(low, m.finite), low, _negligible(m, law, low))
+    return _harmless(m, law, low, _ks_chance(low, m.finite))
 
 
-def _negligible(m: Measurement, law: Law, distance: float) -> float:
-    """The distance that does not matter: where need be, what rounding to the dtype leaves."""
-    if distance <= NEGLIGIBLE_KS or not isinstance(m.grid, HalfGrid):
-        return NEGLIGIBLE_KS
-    return max(NEGLIGIBLE_KS, rounded_law(m, law).coarsest)
+def _harmless(m: Measurement, law: Law, distance: float, chance: float) -> float:
+    """The chance, or 1 where the distance is no more than rounding to the dtype leaves."""
+    if chance >= REFUSED or distance <= NEGLIGIBLE_KS:
+        return max(chance, float(distance <= NEGLIGIBLE_KS))
+    return _gate(chance, distance, rounded_law(m, law).coarsest)
 
 
 # Shares of the range, from either end, in which a bounded law must show its values.
@@ -441,7 +439,7 @@ def _normal(m: Measurement) -> _Fitted:
     low, _ = ks_bracket(m, law)
     far = max(m.max - m.mean, m.mean - m.min) / m.std
     chances = [
-        _gate(_lilliefors(low, n), low, _negligible(m, law, low)),
+        _harmless(m, law, low, _lilliefors(low, n)),
         min(1.0, 2 * n * float(ndtr(-far))),
     ]
     if n >= 20:
@@ -486,7 +484,7 @@ def _kurtosis_chance(kurtosis: float, n: int) -> float:
 def _skewness_chance(skewness: float, n: int) -> float:
     """Two-sided chance of a normal sample's skewness. D'Agostino 1970."""
     y = skewness * math.sqrt((n + 1) * (n + 3) / (6 * (n - 2)))
-    beta = 3 * (n * n + 27 * n - 70) * (n + 1) * (n + 3)
+    beta = 3.0 * (n * n + 27 * n - 70) * (n + 1) * (n + 3)
     beta /= (n - 2) * (n + 5) * (n + 7) * (n + 9)
     w2 = math.sqrt(2 * (beta - 1)) - 1
     alpha = math.sqrt(2 / (w2 - 1))
@@ -567,19 +565,11 @@ def _entry_laws(m: Measurement) -> list[_Fitted]:
 # --- structure: what independent entries cannot have --------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Structure:
-    """Traces of structure in a matrix; ``traces`` are sentences, strongest first."""
-
-    traces: tuple[str, ...]
-    gain: Estimate | None = None  # of an orthogonal matrix
-
-
-def _standardised(values: Tensor, m: Measurement) -> npt.NDArray[np.float32]:
+def _standardised(values: Tensor, m: Measurement) -> Floats:
     """In float32, but for values that float32 cannot hold."""
     exact = values if values.dtype == torch.float64 else values.float()
     x = (exact.numpy() - exact.numpy().dtype.type(m.mean)) / m.std
-    return x.astype(np.float32)
+    return x.astype(np.float32, copy=False)  # type: ignore[no-any-return]
 
 
 def _sampled(matrix: Tensor) -> Tensor:
@@ -588,69 +578,98 @@ def _sampled(matrix: Tensor) -> Tensor:
     if matrix.numel() <= _SAMPLE:
         return matrix
     columns = min(columns, _SAMPLE // 8)
-    count = min(rows, max(_SAMPLE // columns, 8))
-    return matrix[torch.linspace(0, rows - 1, count).long(), :columns]
+    return matrix[:: -(-rows * columns // _SAMPLE), :columns]
 
 
-def _structure(matrix: Tensor, m: Measurement) -> _Structure:
-    """Test a matrix against independence: means, norms, neighbours, the largest singular value."""
+_Test = tuple[float, str]  # the chance of what is seen in independent entries, and what it is
+
+
+def _structure(matrix: Tensor, m: Measurement) -> list[_Test]:
+    """Tests against independence: means, norms, neighbours, alignment, the top singular value."""
     x = _standardised(_sampled(matrix), m)
-    traces: list[tuple[float, str]] = []
-
-    def test(chance: float, trace: str) -> None:
-        if chance < REFUSED / 10:
-            traces.append((chance, trace))
-
-    kurtosis = min(m.kurtosis, 3.0)
+    tests: list[_Test] = []
+    if min(matrix.shape) < 2:
+        line = x.ravel()
+        if len(line) >= 20:
+            together = float(line[:-1] @ line[1:]) / math.sqrt(len(line) - 1)
+            tests.append((_normal_tail(together), "neighbours go together"))
+        return tests
+    # The power of a mean of squares that is near normal: the cube root for a normal's (Wilson &
+    # Hilferty 1931), by the same rule 0.762 for a uniform's, and in between by the kurtosis.
+    kurtosis = min(max(m.kurtosis, 1.8), 3.0)
+    power = 1 / 3 + (0.762 - 1 / 3) * (3 - kurtosis) / 1.2
+    # The variance of mean|x| ÷ √mean x², times the number of values, to first order.
+    size = np.abs(x)
+    mean, third = float(size.mean()), float((size * x * x).sum()) / x.size
+    shape = 1 - mean**2 - mean * (third - mean) + mean**2 * (kurtosis - 1) / 4
     for axis, name in ((1, "row"), (0, "column")):
         length, count = x.shape[axis], x.shape[1 - axis]
-        if length < 2 or count < 2:
-            continue
         means = x.mean(axis=axis)
-        test(float(chdtrc(count, length * float(means @ means))), f"{name} means differ")
+        chance = float(chdtrc(count, length * float(means @ means)))
+        tests.append((chance, f"the means of its {name}s differ"))
         if length >= 8:
-            # The cube root of a mean of squares is near normal. Wilson & Hilferty 1931.
-            norms = np.cbrt((x * x).sum(axis=axis) / length)
+            norms = ((x * x).sum(axis=axis) / length) ** power
             spread = float(((norms - norms.mean()) ** 2).sum())
-            var = (kurtosis - 1) / (9 * length) * float(norms.mean()) ** 2
-            test(float(chdtrc(count - 1, spread / var)), f"{name} norms differ")
+            var = power**2 * (kurtosis - 1) / length * float(norms.mean()) ** 2
+            tests.append((float(chdtrc(count - 1, spread / var)), f"its {name}s differ in norm"))
+        if length >= 32:
+            ratios = np.sqrt((x * x).mean(axis=axis))
+            ratios = size.mean(axis=axis) / np.where(ratios > 0, ratios, 1)
+            spread = float(((ratios - ratios.mean()) ** 2).sum()) * length
+            tests.append((float(chdtrc(count - 1, spread / shape)), f"its {name}s differ in law"))
         first, second = (x[:, :-1], x[:, 1:]) if axis else (x[:-1], x[1:])
-        pairs = first.size
-        together = float(np.vdot(first, second)) / pairs
-        test(_normal_tail(together * math.sqrt(pairs)), f"neighbours along a {name} go together")
+        together = float((first * second).sum()) / math.sqrt(first.size)
+        tests.append((_normal_tail(together), f"neighbours in a {name} go together"))
     short = x if x.shape[0] <= x.shape[1] else x.T
-    short = short[:: -(-short.shape[0] // 256)]
-    if len(short) >= 2:
-        gram = short @ short.T
-        test(_edge_of_spectrum(gram, short.shape[1]), "one singular value sticks out")
-        test(*_sphericity(gram, short.shape[1]))
-    return _Structure(tuple(trace for _, trace in sorted(traces)))
+    short = short[:: -(-len(short) // 256)]
+    gram = _gram(short)
+    tests.append((_edge_of_spectrum(gram, short.shape[1]), "a singular value sticks out"))
+    tests.append(_alignment(gram, short.shape[1]))
+    return tests
 
 
-def _edge_of_spectrum(gram: Array, length: int) -> float:
+def _gram(rows: Floats) -> Floats:
+    """Inner products of the rows; by torch, which keeps to the threads it is given."""
+    x = torch.from_numpy(np.ascontiguousarray(rows))
+    product: Floats = (x @ x.T).numpy()
+    return product
+
+
+def _edge_of_spectrum(gram: Floats, length: int) -> float:
     """Chance of so large a singular value: Tracy-Widom beyond Marchenko-Pastur's edge.
 
-    Johnstone 2001, Annals of Statistics 29(2).
+    Johnstone 2001, Annals of Statistics 29(2), with Ma's 2012 half-integers.
     """
     a, b = math.sqrt(length - 0.5), math.sqrt(len(gram) - 0.5)
     centre, scale = (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
-    top = float(np.linalg.eigvalsh(gram)[-1])
-    s = float((top - centre) / scale)
-    if s < 2:
-        return 1.0
-    power = s**1.5
-    return float(np.exp(-2 / 3 * power) / (4 * math.sqrt(math.pi) * power))
+    top = float(torch.linalg.eigvalsh(torch.from_numpy(gram))[-1])
+    # The Tracy-Widom law is a shifted gamma to three digits. Chiani 2014, arXiv 1209.3394.
+    return float(gammaincc(46.446, max((top - centre) / scale + 9.84801, 0.0) / 0.186054))
 
 
-def _sphericity(gram: Array, length: int) -> tuple[float, str]:
-    """Chance of rows so much, or so little, aligned with each other."""
+def _alignment(gram: Floats, length: int) -> _Test:
+    """Whether the vectors are more, or less, aligned with each other than by chance."""
     k = len(gram)
     norms = np.sqrt(np.diag(gram))
     cosines = gram / np.outer(norms, norms)
-    aligned = (float((cosines**2).sum()) - k) / (k * (k - 1))  # mean of cos², 1/length by chance
-    z = (aligned * length - 1) * math.sqrt(k * (k - 1)) / 2
-    name = "rows are aligned" if z > 0 else "rows are nearer to orthogonal than chance leaves them"
-    return _normal_tail(z), name
+    squares = (float((cosines**2).sum()) - k) / (k * (k - 1))  # 1/length on average, by chance
+    z = (squares * length - 1) * math.sqrt(k * (k - 1)) / 2
+    how = "are aligned" if z > 0 else "are nearer to orthogonal than chance leaves them"
+    return _normal_tail(z), f"its vectors {how}"
+
+
+def _off_zero(m: Measurement) -> _Test:
+    """A mean too small to have been chosen and too large for chance: training drifts."""
+    share = abs(m.mean) / m.std
+    by_rounding = max(NEGLIGIBLE_STD, torch.finfo(DTYPES[m.dtype]).eps)
+    chosen = share > 0.1
+    chance = 1.0 if chosen or share < by_rounding else _normal_tail(share * math.sqrt(m.finite))
+    return chance, f"its mean is {number(m.mean / m.std, 2)} std off zero"
+
+
+def _together(chances: list[float]) -> float:
+    """The chance of several tests at once, none of which need be striking. Fisher 1925."""
+    return float(chdtrc(2 * len(chances), -2 * sum(math.log(max(c, 1e-300)) for c in chances)))
 
 
 def _orthogonal(matrix: Tensor, m: Measurement) -> Estimate | None:
@@ -664,8 +683,9 @@ def _orthogonal(matrix: Tensor, m: Measurement) -> Estimate | None:
     tolerance = 6 * eps / math.sqrt(length) + 1e-5 if eps > 1e-4 else 1e-5 + 8 * eps
     # Four vectors tell nearly always that it is not.
     for count in sorted({min(len(short), 4), min(len(short), max(_SAMPLE // length, 4), 256)}):
-        at = torch.linspace(0, len(short) - 1, count).long() if rows <= columns else slice(0, count)
-        x = short[at].double().numpy()
+        # Rows from all over; columns side by side, which are nearer in memory.
+        step = len(short) // count if rows <= columns else 1
+        x = short[: step * count : step].double().numpy()
         gram = x @ x.T
         mean = float(np.diag(gram).mean())
         if not mean or np.abs(gram - mean * np.eye(count)).max() > tolerance * mean:
@@ -679,11 +699,12 @@ def _orthogonal(matrix: Tensor, m: Measurement) -> Estimate | None:
 
 @dataclass
 class _Case:
-    """One tensor under examination."""
+    """One tensor under examination; ``whole`` unless it is a block, which is not divided."""
 
     tensor: Tensor
     slot: Slot | None
     m: Measurement
+    whole: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -720,18 +741,25 @@ def identify(
 
     Raises InitError for other dtypes, an empty tensor, and a layer of other shapes.
     """
-    shape = shape or tuple(tensor.shape)
-    slot = _slot(shape, layer)
     tensor = tensor.detach()
-    case = _Case(tensor, slot, measurement or _measured(tensor))
-    looks = [_look_for_garbage, _look_for_constants, _look_for_patterns, _look_at_matrix]
-    if shape != tuple(tensor.shape):
-        looks.remove(_look_for_patterns)
-        if shape[0] > math.prod(shape[1:]):
-            looks.remove(_look_at_matrix)
+    if not tensor.dim():
+        tensor = tensor.reshape(1)
+    shape = shape or tuple(tensor.shape)
+    case = _Case(tensor, _slot(shape, layer), measurement or _measured(tensor))
+    if shape == tuple(tensor.shape):
+        return _identify(case)
+    tall = shape[0] > math.prod(shape[1:])
+    skip = (_look_for_patterns, _look_at_matrix) if tall else (_look_for_patterns,)
+    return _identify(replace(case, whole=False), skip)
+
+
+_Look = Callable[["_Case"], Identification | None]
+
+
+def _identify(case: _Case, skip: tuple[_Look, ...] = ()) -> Identification:
+    looks = (_look_for_garbage, _look_for_constants, _look_for_patterns, _look_at_matrix)
     for look in looks:
-        found = look(case)
-        if found:
+        if look not in skip and (found := look(case)):
             return found
     return _look_at_entries(case)
 
@@ -756,7 +784,8 @@ def _look_for_garbage(case: _Case) -> Identification | None:
     largest = max(abs(m.min), abs(m.max))
     if largest > ABSURD:
         signs.append(f"values reach {number(largest)}, beyond any initialisation")
-    if m.dtype != "float16" and _may_be_denormal(m):
+    # (Of float64, the smallest have been measured as zeros.)
+    if m.dtype != "float16" and (_may_be_denormal(m) or (m.dtype == "float64" and m.zeros)):
         tiny = torch.finfo(case.tensor.dtype).tiny
         count = int(((case.tensor != 0) & (case.tensor.abs() < tiny)).sum())
         if count:
@@ -875,29 +904,48 @@ def _look_at_matrix(case: _Case) -> Identification | None:
     gain = _orthogonal(matrix, case.m)
     if gain is not None:
         params = {"gain": gain}
-        schemes = _scaled(case, {"orthogonal"}, params, gain)
+        # Unlike a std, the gain is known to rounding: it alone decides.
+        near = max(NEGLIGIBLE_STD, 4 * gain.error / gain.value)
+        schemes = tuple(
+            candidate
+            for candidate in _candidates(case.m, case.slot, {"orthogonal"})
+            if abs(candidate.law.std * math.sqrt(max(matrix.shape)) / gain.value - 1) <= near
+        ) or _fitted_scheme(case, "orthogonal", params)
         sentence = (
             f"{number(gain.value)} × an orthogonal matrix, {matrix.shape[0]} × {matrix.shape[1]}: "
             "all singular values are equal."
         )
+        if case.m.zeros > max(matrix.shape):
+            schemes = ()
+            case.notes.append("most entries are zero: a permutation, or of blocks; not drawn")
         return case.found("orthogonal", sentence, params, schemes)
-    if case.m.zeros and len(shape) == 2:
+    # As many zeros in each column: at least one.
+    if len(shape) == 2 and case.m.zeros >= shape[1]:
         return _look_for_sparse(case)
     return None
 
 
 def _look_for_sparse(case: _Case) -> Identification | None:
-    zeros = (case.tensor == 0).sum(dim=0)
-    each = int(zeros[0])
-    if not each or bool((zeros != each).any()) or each == len(case.tensor):
+    """As many zeros in each column, and a normal for the rest."""
+    tensor = case.tensor
+    zeros = (tensor == 0).sum(dim=0)
+    each, rows = int(zeros.min()), len(tensor)
+    if not 0 < each < rows or _zero_rows(tensor).any():
         return None
-    rest = measure(case.tensor[case.tensor != 0])
-    fits = _entry_laws(rest)
-    if not any(fitted.family == "normal" for fitted in fits):
+    rest = measure(tensor[tensor != 0])
+    # A 16-bit type turns the smallest of the normal's values into zeros, too.
+    info = torch.finfo(tensor.dtype)
+    smallest = info.smallest_normal * info.eps
+    rounded = rest.finite * smallest / (math.sqrt(2 * math.pi) * rest.std) if rest.std else 0.0
+    more = case.m.zeros - each * tensor.shape[1]
+    if more and float(pdtr(more - 1, rounded)) > 1 - REFUSED:
         return None
-    rows = case.tensor.shape[0]
-    std_ = Estimate(rest.std, rest.std / math.sqrt(2 * max(rest.finite - 1, 1)))
-    params = {"sparsity": Estimate(each / rows, 1 / rows), "std": std_}
+    if not any(fitted.family == "normal" for fitted in _entry_laws(rest)):
+        return None
+    params = {
+        "sparsity": Estimate(each / rows, 1 / rows),
+        "std": Estimate(rest.std, rest.std / math.sqrt(2 * max(rest.finite - 1, 1))),
+    }
     schemes = _candidates(case.m, case.slot, {"sparse"}) or _fitted_scheme(case, "sparse", params)
     sentence = (
         f"{each:,} of {rows:,} entries of each column are zero, the rest N(0, {number(rest.std)}²)."
@@ -905,70 +953,237 @@ def _look_for_sparse(case: _Case) -> Identification | None:
     return case.found("sparse", sentence, params, schemes)
 
 
-def _scaled(
-    case: _Case, families: set[str], params: Mapping[str, Estimate], gain: Estimate
+def _fitted_scheme(
+    case: _Case, family: str, params: Mapping[str, Estimate]
 ) -> tuple[Candidate, ...]:
-    """Orthogonal schemes: the gain is known to rounding, so that it alone decides."""
-    close = [
-        c
-        for c in _candidates(case.m, case.slot, families)
-        if isinstance(c.law, HaarCoordinate)
-        and abs(c.law.scale / gain.value - 1) <= max(NEGLIGIBLE_STD, 4 * gain.error / gain.value)
-    ]
-    return tuple(close) or _fitted_scheme(case, "orthogonal", params)
-
-
-def _fitted_scheme(case: _Case, slug: str, params: Mapping[str, Estimate]) -> tuple[Candidate, ...]:
-    """A scheme of free parameters, with those read off the values."""
-    scheme, slot = get_scheme(slug), case.slot or _ANY_SLOT
+    """The family's scheme of free parameters, with those read off the values."""
+    scheme, slot = get_scheme(_SLUGS[family]), case.slot or _ANY_SLOT
     if scheme.why_not(slot):
         return ()
     values: dict[str, Value] = {param.name: params[param.name].value for param in scheme.params}
     law = scheme.law(slot, values)
-    ratio = case.m.std / law.std
-    return (
-        Candidate(slug, values, _label(scheme, values), law, ratio, std_error(law, case.m.finite)),
-    )
+    ratio, error = case.m.std / law.std, std_error(law, case.m.finite)
+    return (Candidate(scheme.slug, values, _label(scheme, values), law, ratio, error),)
 
 
-_SLUGS = {"uniform": "uniform", "normal": "normal", "truncated_normal": "trunc_normal"}
+_SLUGS = {
+    "uniform": "uniform",
+    "normal": "normal",
+    "truncated_normal": "trunc_normal",
+    "orthogonal": "orthogonal",
+    "sparse": "sparse",
+}
+# How often a fresh tensor has a scale that no recorded scheme gives; and below which chance all
+# tests together speak of training.
+_UNNAMED = 0.01
+_MOVED = 1e-5
 
 
 def _look_at_entries(case: _Case) -> Identification:
-    fine, m = case.m, case.m.coarser(_BINS)
-    tensor = case.tensor
-    fits = _entry_laws(replace(m) if fine is m else m)
-    structure = _Structure(())
-    if tensor.dim() >= 2 and min(tensor.shape[0], tensor[0].numel()) >= 2:
-        structure = _structure(tensor.reshape(tensor.shape[0], -1), m)
-    case.notes += structure.traces
-    if not fits or structure.traces:
-        why = "; ".join(structure.traces) or "its values follow no law known"
-        params = {"mean": Estimate(m.mean, m.std / math.sqrt(m.finite)), "std": Estimate(m.std, 0)}
-        sentence = (
-            f"These {case.n} values (std {number(m.std)}) are not a fresh initialisation: {why}. "
-            "Trained, or something else."
-        )
-        return case.found("none", sentence, params)
+    apart = _look_for_zero_rows(case) or _look_for_spikes(case)
+    if apart:
+        return apart
+    m = case.m.coarser(_BINS)
+    fits = _entry_laws(m)
+    tests = _structure(case.tensor.reshape(len(case.tensor), -1), m)
     families = {fitted.family for fitted in fits}
-    if "normal" in families and m.finite > 1:
+    if "normal" in families:
         families.add("truncated_normal")
     schemes = _candidates(m, case.slot, families)
+    # Norms and laws of rows are tested against the tails of the laws known: no law, no test.
+    traces = [
+        trace
+        for chance, trace in sorted(tests)
+        if chance < REFUSED / 10 and (fits or "differ in" not in trace)
+    ]
+    if fits and not traces and tests:
+        weighed = [*tests, _off_zero(m)]
+        chances = [chance for chance, _ in weighed]
+        chances.append(min(1.0, 4 * max(fitted.chance for fitted in fits)))
+        chances.append(1.0 if schemes else _UNNAMED)
+        if _together(chances) < _MOVED:
+            traces = [trace for chance, trace in sorted(weighed)[:3] if chance < 0.05]
+    if not fits or traces:
+        blocks = _look_for_blocks(case) if case.whole else None
+        return blocks or _not_fresh(case, traces)
     if not schemes:
-        for fitted in fits:
-            schemes += _fitted_scheme(case, _SLUGS[fitted.family], fitted.params)
-    best = fits[0]
+        schemes = tuple(c for f in fits for c in _fitted_scheme(case, f.family, f.params))
+    return _fresh(case, fits, schemes)
+
+
+def _not_fresh(case: _Case, traces: list[str]) -> Identification:
+    m = case.m
+    if not traces:
+        traces = [f"single values follow no law known here (kurtosis {number(m.kurtosis)})"]
+    case.notes += traces
+    why = "; ".join(traces)
+    params = {
+        "mean": Estimate(m.mean, m.std / math.sqrt(m.finite)),
+        "std": Estimate(m.std, m.std * math.sqrt((m.kurtosis - 1) / (4 * m.finite))),
+    }
+    sentence = (
+        f"These {case.n} values of std {number(m.std)} are not a fresh initialisation: {why}. "
+        "They have been trained, or come from elsewhere."
+    )
+    sure = "certain" if m.finite >= CERTAIN else "likely"
+    return case.found("none", sentence, params, confidence=sure)
+
+
+def _fresh(case: _Case, fits: list[_Fitted], schemes: tuple[Candidate, ...]) -> Identification:
+    params = {name: value for fitted in fits for name, value in fitted.params.items()}
     labels = ", ".join(c.label for c in schemes[:3]) + (" …" if len(schemes) > 3 else "")
+    best = fits[0]
     if len(fits) > 1:
         needed = values_needed(best.law, Normal(best.law.mean, best.law.std))
         sentence = (
-            f"{case.n} values cannot tell a uniform from a normal (that takes about "
-            f"{round_count(needed)}); consistent with {labels}."
+            f"{case.n} values cannot tell a uniform from a normal: that takes about "
+            f"{round_count(needed)}. Consistent: {labels}."
         )
-        return case.found("cannot_tell", sentence, fits[1].params, schemes, "cannot tell")
-    sure = "certain" if m.finite >= CERTAIN else "likely"
+        return case.found("cannot_tell", sentence, params, schemes, "cannot tell")
+    sure = "certain" if case.m.finite >= CERTAIN else "likely"
     sentence = (
-        f"These {case.n} values follow {best.law.notation}: std {number(m.std)}, consistent with "
-        f"{labels}."
+        f"These {case.n} values follow {best.law.notation}, std {number(case.m.std)}: {labels}."
     )
-    return case.found(best.family, sentence, best.params, schemes, sure)
+    return case.found(best.family, sentence, params, schemes, sure)
+
+
+# --- parts of a tensor --------------------------------------------------------------------------
+
+
+def _zero_rows(tensor: Tensor) -> Tensor:
+    """Which rows are zeros that no chance gives, being long."""
+    rows = tensor.reshape(len(tensor), -1)
+    return (
+        (rows == 0).all(dim=1) if rows.shape[1] >= 8 else torch.zeros(len(rows), dtype=torch.bool)
+    )
+
+
+def _look_for_zero_rows(case: _Case) -> Identification | None:
+    """Rows of zeros among others: one is an embedding's padding, more are a mixture."""
+    tensor, m = case.tensor, case.m
+    if tensor.dim() < 2 or m.zeros < tensor[0].numel():
+        return None
+    filled = ~_zero_rows(tensor)
+    empty = len(tensor) - int(filled.sum())
+    if not empty:
+        return None
+    first = int(filled.int().argmin())
+    rest = _identify(_Case(tensor[filled], case.slot, measure(tensor[filled]), whole=False))
+    if rest.family in ("none", "cannot_tell", "garbage", "mixture"):
+        return None
+    one = f"row {first} is all zeros, as a padding row is"
+    note = one if empty == 1 else f"{empty:,} of {len(tensor):,} rows are all zeros"
+    case.notes += [note, *rest.notes]
+    sentence = f"{note[0].upper()}{note[1:]}. The rest: {rest.sentence}"
+    family = rest.family if empty == 1 else "mixture"
+    return case.found(family, sentence, rest.params, rest.schemes, rest.confidence)
+
+
+def _look_for_spikes(case: _Case) -> Identification | None:
+    """Many values exactly at the smallest and the largest: a clamp, or trunc_normal_ gone wrong."""
+    tensor, m = case.tensor, case.m
+    occupied = np.flatnonzero(m.counts)
+    if m.finite < 64 or len(occupied) < 16:
+        return None
+    # The bin at either end against those beside it; a 16-bit type's law is nearly flat there.
+    ends = (m.counts[occupied[0]], m.counts[occupied[-1]])
+    beside = (m.counts[occupied[1:9]].mean(), m.counts[occupied[-9:-1]].mean())
+    if not any(end > 10 and end > 6 * near for end, near in zip(ends, beside, strict=True)):
+        return None
+    spikes = {
+        value: count
+        for value in (m.min, m.max)
+        if (count := int((tensor == value).sum())) > max(10, 0.001 * m.finite)
+    }
+    inside = tensor[(tensor > m.min) & (tensor < m.max)]
+    if not spikes or inside.numel() < 64:
+        return None
+    for value, count in spikes.items():
+        share = number(100 * count / m.finite, 3)
+        case.notes.append(f"{count:,} values ({share} %) sit exactly at {number(value)}")
+    rest = _identify(_Case(inside, None, measure(inside), whole=False))
+    note = " and ".join(case.notes)
+    if rest.family in ("none", "mixture", "garbage", "cannot_tell"):
+        return None
+    sentence = (
+        f"{note}: clamped, or an old trunc_normal_ in a 16-bit type. The rest: {rest.sentence}"
+    )
+    return case.found(rest.family, sentence, rest.params, (), "likely")
+
+
+_MOST_BLOCKS = 8
+
+
+def _look_for_blocks(case: _Case) -> Identification | None:
+    """Blocks of rows, or of columns, that are each a fresh initialisation of their own."""
+    tensor = case.tensor
+    axes = ("entry", "entries") if tensor.dim() == 1 else ("row", "rows")
+    ways = [(tensor.reshape(len(tensor), -1), *axes)]
+    if tensor.dim() > 1:
+        ways.append((tensor.reshape(len(tensor), -1).T, "column", "columns"))
+    for matrix, one, many in ways:
+        cuts = _cuts(matrix)
+        if not 1 <= len(cuts) < _MOST_BLOCKS:
+            continue
+        params, names, parts = {}, [], []
+        for start, end in itertools.pairwise((0, *cuts, len(matrix))):
+            block = matrix[start:end]
+            block = block.flatten() if tensor.dim() == 1 else block
+            slot = _slot(tuple(block.shape), None)
+            part = _identify(_Case(block, slot, measure(block), whole=False))
+            where = f"{one} {start:,}" if end == start + 1 else f"{many} {start:,}–{end - 1:,}"
+            names.append(f"{where}: {_in_short(part)}")
+            params[f"std of {where}"] = part.params.get("std") or Estimate(
+                part.measurement.std, 0.0
+            )
+            parts.append(part)
+        if any(part.family in ("none", "garbage") for part in parts):
+            continue
+        case.notes += names
+        sentence = f"{len(parts)} blocks of {many}, each of its own: {'; '.join(names)}."
+        return case.found("mixture", sentence, params, (), "likely")
+    return None
+
+
+def _in_short(part: Identification) -> str:
+    m = part.measurement
+    scale = number(m.min) if m.min == m.max else f"std {number(m.std)}"
+    label = f", {part.schemes[0].label}" if part.schemes and m.min != m.max else ""
+    return f"{part.family.replace('_', ' ')}, {scale}{label}"
+
+
+def _cuts(matrix: Tensor) -> list[int]:
+    """Where, along the first axis, the mean, the scale or the shape of the entries changes."""
+    x = matrix[:, : max(_SAMPLE * 4 // len(matrix), 16)].double().numpy()
+    if x.shape[1] == 1:
+        signals = [x[:, 0]]
+    else:
+        scale = np.sqrt((x * x).mean(axis=1, keepdims=True))
+        unit = x / np.where(scale > 0, scale, 1)
+        signals = [
+            unit.mean(axis=1),
+            np.log(scale[:, 0] + 1e-6 * scale.max()),
+            np.abs(unit).mean(axis=1),
+        ]
+    cuts: set[int] = set()
+    for signal in signals:
+        noise = float(np.median(np.abs(np.diff(signal)))) / 0.954 if len(signal) > 2 else 0.0
+        _split(signal, max(noise, 1e-9), 0, cuts)
+    return sorted(cuts)
+
+
+def _split(signal: Floats, noise: float, offset: int, cuts: set[int]) -> None:
+    """Binary segmentation by the cumulated sum; adds the cuts found."""
+    n = len(signal)
+    if n < 2 or len(cuts) > _MOST_BLOCKS:
+        return
+    sums = np.cumsum(signal - signal.mean())[:-1]
+    k = np.arange(1, n)
+    jumps = np.abs(sums) / np.sqrt(k * (n - k) / n) / noise
+    at = int(jumps.argmax()) + 1
+    if jumps[at - 1] < 6:
+        return
+    if not any(abs(offset + at - cut) <= 1 for cut in cuts):
+        cuts.add(offset + at)
+    _split(signal[:at], noise, offset, cuts)
+    _split(signal[at:], noise, offset + at, cuts)

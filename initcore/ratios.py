@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from initcore.fit import NEGLIGIBLE_STD
 from initcore.laws import Law, TruncatedNormal, Uniform
-from initcore.layers import Layer
+from initcore.layers import Layer, Role
 from initcore.roles import MATRICES, Dims, Place
 from initcore.schemes import Slot, get_scheme, xavier_bound
 
@@ -179,11 +179,11 @@ def _default_law(case: Case) -> Law | None:
         return None
     if place.name.endswith("in_proj_weight"):  # of MultiheadAttention
         return Uniform(-xavier_bound(layer), xavier_bound(layer))
-    role = "bias" if "bias" in place.role else "weight"
+    role: Role = "bias" if "bias" in place.role else "weight"
     return get_scheme("default").law(Slot(layer, role), {}) if _has(layer, role) else None
 
 
-def _has(layer: Layer, role: str) -> bool:
+def _has(layer: Layer, role: Role) -> bool:
     return role == "weight" or layer.bias_shape is not None
 
 
@@ -216,7 +216,7 @@ CAUSES: tuple[Cause, ...] = (
         _default,
         "torch's default was never replaced",
         "apply the initialisation after the module is built, and check that it reaches this module",
-        _UNIFORM + ("normal",),
+        (*_UNIFORM, "normal"),
     ),
     Cause(
         "packed_qkv",
@@ -361,7 +361,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "cut_absent",
         _uncut,
-        "the truncation never happened: its bounds are absolute and lie far outside, ±2 at std 0.02",
+        "the truncation never happened: its bounds are absolute, such as ±2, far outside",
         "give the bounds in units of the std: a=-2*std, b=2*std",
         ("normal",),
     ),

@@ -229,8 +229,9 @@ def _sampled_rows(piece: _Piece) -> list[int]:
 
 
 def _first(values: Tensor) -> Array:
-    head = values[:4096].double().numpy()
-    return head[head != 0][:_START].copy()
+    head: Array = values[:4096].double().numpy()
+    first: Array = head[head != 0][:_START].copy()
+    return first
 
 
 _ODD = np.random.default_rng(0).integers(0, 2**63, _KEY, dtype=np.uint64) * 2 + 1
@@ -254,9 +255,7 @@ def _study(piece: _Piece) -> Study:
     return _conclude(piece.place, seen, tensor, lambda at: tensor[at])
 
 
-def _conclude(
-    place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index], Tensor]
-) -> Study:
+def _conclude(place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index], Tensor]) -> Study:
     """What was seen of all of a tensor, judged. ``tensor`` may be some of its rows."""
     measured = seen.measurement
     identified = _identify(place, tensor, measured, seen.columns)
@@ -272,7 +271,9 @@ def _conclude(
     for low, high in runs if len(runs) > 1 else ():
         index = (slice(low, high),)
         one = identify(part(index))
-        segments.append(Block(f"rows {low:,} to {high - 1:,}", index, _coarse(one.measurement), _small(one)))
+        segments.append(
+            Block(f"rows {low:,} to {high - 1:,}", index, _coarse(one.measurement), _small(one))
+        )
     repeats = [_repeats(keys, axis) for axis, keys in enumerate((seen.row_keys, seen.column_keys))]
     return Study(
         entry=Entry(place.name, place.shape, place.dtype, None),
@@ -289,7 +290,7 @@ def _conclude(
 
 def _spikes(m: Measurement) -> tuple[int, int]:
     """Values at the smallest and the largest, 0 where they continue what lies beside them."""
-    held = m.counts[np.flatnonzero(m.counts)[0] : np.flatnonzero(m.counts)[-1] + 1] if m.finite else []
+    held = np.trim_zeros(m.counts)
     if np.count_nonzero(held) < 32:
         return 0, 0
     ends = []
@@ -393,10 +394,14 @@ def _cuts(energies: Array, row: int, low: int, high: int, depth: int) -> list[tu
     before, after = left / (count * row), (part.sum() - left) / ((n - count) * row)
     tiny = 1e-12 * part.sum() / (n * row)
     whole = part.sum() / (n * row)
-    ratio = 0.5 * row * (
-        n * math.log(whole)
-        - count * np.log(np.maximum(before, tiny))
-        - (n - count) * np.log(np.maximum(after, tiny))
+    ratio = (
+        0.5
+        * row
+        * (
+            n * math.log(whole)
+            - count * np.log(np.maximum(before, tiny))
+            - (n - count) * np.log(np.maximum(after, tiny))
+        )
     )
     at = int(np.argmax(ratio))
     change = math.sqrt(max(before[at], tiny) / max(after[at], tiny))
@@ -460,7 +465,9 @@ def survey(
             if isinstance(result, Study):
                 studies[piece.number] = result
             elif isinstance(result, str):
-                studies[piece.number] = Study(found[piece.number], piece.place, note=result, absurd=True)
+                studies[piece.number] = Study(
+                    found[piece.number], piece.place, note=result, absurd=True
+                )
             else:
                 seen.setdefault(piece.number, {})[piece.start] = result
                 if len(seen[piece.number]) == len(split[piece.number]):
