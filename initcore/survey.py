@@ -477,7 +477,9 @@ def survey(
                     studies[piece.number] = _conclude(
                         piece.place, joined, joined.rows, _reader(entry)
                     )
-    done = [replace(studies[number], entry=entry) for number, entry in enumerate(found)]
+    # Without the values, so that a survey does not keep a model in memory.
+    bare = [replace(entry, values=None, memory=None) for entry in found]
+    done = [replace(studies[number], entry=entry) for number, entry in enumerate(bare)]
     by_name = {study.name: study for study in done}
     return [_with_tie(study, by_name) for study in done]
 

@@ -54,7 +54,7 @@ with matrix:
         )
         cells = "mean" if chosen == "mean" else "extreme"
     show.chart(heatmap(made, palette, show=cells), "heatmap")
-    st.caption(extremes_sentence(made))
+    st.caption(extremes_sentence(part.heat, layer.weight_shape))
 with distribution:
     st.subheader("Distribution", anchor=False)
     show.chart(histogram(made, palette), "histogram")

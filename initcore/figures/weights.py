@@ -12,8 +12,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from initcore.figures.style import (
 )
 from initcore.laws import Law, number
 from initcore.layers import Role
+from initcore.measure import Heat, Measurement
 from initcore.report import Part, Report
 from initcore.schemes import xavier_bound
 
@@ -66,12 +67,35 @@ def heatmap(
     ``magnitude`` fixes the colour range; ``compact`` leaves out axes and colour bar.
     """
     part, layer = report.weight, report.spec.layer
-    heat = part.heat
-    rows, columns = layer.matrix_shape
-    row_name, column_name = layer.axis_names
+    return matrix(
+        part.heat,
+        part.measurement,
+        layer.weight_shape,
+        layer.axis_names,
+        palette,
+        show=show,
+        magnitude=magnitude or heat_range([report]),
+        compact=compact,
+    )
+
+
+def matrix(
+    heat: Heat,
+    m: Measurement,
+    shape: Sequence[int],
+    axes: tuple[str, str],
+    palette: Palette,
+    *,
+    show: Show = "extreme",
+    magnitude: float | None = None,
+    compact: bool = False,
+) -> Chart:
+    """Any tensor of ``shape`` as a matrix, as ``heatmap`` shows a weight; axes name its sides."""
+    rows, columns = heat.rows, heat.columns
+    row_name, column_name = axes
     z = heat.mean if show == "mean" else heat.extreme
     size = heat.cell
-    magnitude = magnitude or heat_range([report])
+    magnitude = magnitude or max(abs(m.min), abs(m.max)) or 1.0
     if heat.is_exact:
         hover = f"{row_name} %{{y}}, {column_name} %{{x}}<br>weight %{{z:.4g}}<extra></extra>"
     else:
@@ -103,7 +127,7 @@ def heatmap(
         }
     ]
     if not heat.is_exact and not compact:
-        traces.append(_extremes(report, palette))
+        traces.append(_extremes(heat, palette))
     x: dict[str, object] = {"visible": not compact, "constrain": "domain"}
     y: dict[str, object] = {"visible": not compact, "autorange": "reversed"}
     if 0.2 <= rows / columns <= 5:
@@ -114,11 +138,10 @@ def heatmap(
         if count <= _PRINTED_SIDE:
             axis["dtick"] = 1
     shown = figure(traces, palette, 180 if compact else 420, x, y, showlegend=False)
-    return Chart(shown, _heatmap_alt(report))
+    return Chart(shown, _matrix_alt(heat, m, shape))
 
 
-def _extremes(report: Report, palette: Palette) -> Trace:
-    heat = report.weight.heat
+def _extremes(heat: Heat, palette: Palette) -> Trace:
     ends = (("smallest", heat.argmin), ("largest", heat.argmax))
     positions = [heat.position(flat) for _, (_, flat) in ends]
     return {
@@ -140,47 +163,46 @@ def _extremes(report: Report, palette: Palette) -> Trace:
     }
 
 
-def _position(report: Report, flat: int) -> str:
-    index = np.unravel_index(flat, report.spec.layer.weight_shape)
-    return f"[{', '.join(str(int(i)) for i in index)}]"
-
-
-def extremes_sentence(report: Report) -> str:
+def extremes_sentence(heat: Heat, shape: Sequence[int]) -> str:
     """Where the smallest and the largest weight are, by their index in the tensor."""
-    heat = report.weight.heat
     (low, at_low), (high, at_high) = heat.argmin, heat.argmax
     if low == high:
         return f"Every weight is {number(low)}."
     return (
-        f"Smallest {number(low)} at weight{_position(report, at_low)}, "
-        f"largest {number(high)} at weight{_position(report, at_high)}."
+        f"Smallest {number(low)} at weight{_position(at_low, shape)}, "
+        f"largest {number(high)} at weight{_position(at_high, shape)}."
     )
 
 
-def _heatmap_alt(report: Report) -> str:
-    rows, columns = report.spec.layer.matrix_shape
-    m = report.weight.measurement
-    head = f"Heat map of the {rows} × {columns} weight matrix"
+def _position(flat: int, shape: Sequence[int]) -> str:
+    return f"[{', '.join(str(int(i)) for i in np.unravel_index(flat, tuple(shape)))}]"
+
+
+def _matrix_alt(heat: Heat, m: Measurement, shape: Sequence[int]) -> str:
+    head = f"Heat map of the {heat.rows} × {heat.columns} weight matrix"
     if m.min == m.max:
         return f"{head}: every weight is {number(m.min)}."
-    return f"{head}: mean {number(m.mean)}, std {number(m.std)}. {extremes_sentence(report)}"
+    moments = f"mean {number(m.mean)}, std {number(m.std)}"
+    return f"{head}: {moments}. {extremes_sentence(heat, shape)}"
 
 
 # --- histogram ----------------------------------------------------------------------------------
 
 
-def _own_range(part: Part) -> tuple[float, float]:
-    """What the bars tile: the measured values, and the support or else the bulk of the law."""
-    m, law = part.measurement, part.law
-    low = law.low if law.low >= law.mean - 3 * law.std else float(law.quantile(0.001))
-    high = law.high if law.high <= law.mean + 3 * law.std else float(law.quantile(0.999))
-    low, high = min(m.min, low), max(m.max, high)
+def _own_range(m: Measurement, *laws: Law) -> tuple[float, float]:
+    """What the bars tile: the measured values, and the support or else the bulk of the laws."""
+    low, high = m.min, m.max
+    for law in laws:
+        of_law = law.low if law.low >= law.mean - 3 * law.std else float(law.quantile(0.001))
+        low = min(low, of_law)
+        of_law = law.high if law.high <= law.mean + 3 * law.std else float(law.quantile(0.999))
+        high = max(high, of_law)
     return (low, high) if low < high else padded(low, high)
 
 
 def value_range(parts: Sequence[Part], bound: float | None = None) -> tuple[float, float]:
     """An axis that holds all the parts' values and laws, and ±bound."""
-    ends = [end for part in parts for end in _own_range(part)]
+    ends = [end for part in parts for end in _own_range(part.measurement, part.law)]
     ends += [-bound, bound] if bound else []
     return padded(min(ends), max(ends))
 
@@ -191,16 +213,19 @@ def density_top(parts: Sequence[Part]) -> float:
     Patterns, whose density is infinite, have no say, and a peak over four times as high as the
     usual one is cut, so that one narrow law does not flatten all the others.
     """
-    heights = []
-    for part in parts:
-        if part.law.is_discrete:
-            continue
-        _, _, density = _bars(part)
-        peak = _peak(_curve(part.law, *_own_range(part))[1])
-        # An atom's bar has no bound; every other bar is within reach of the curve.
-        usual = density if not part.law.atoms else density[density < 3 * peak]
-        heights.append(max(float(usual.max(initial=0.0)), peak))
+    heights = [h for part in parts if (h := _height(part.measurement, part.law))]
     return 1.1 * min(max(heights), 4 * float(np.median(heights))) if heights else 1.0
+
+
+def _height(m: Measurement, law: Law) -> float:
+    """How high bars and curve reach; 0 where the law has no density."""
+    if law.is_discrete:
+        return 0.0
+    _, _, density = _bars(m, law)
+    peak = _peak(_curve(law, *_own_range(m, law))[1])
+    # An atom's bar has no bound; every other bar is within reach of the curve.
+    usual = density if not law.atoms else density[density < 3 * peak]
+    return max(float(usual.max(initial=0.0)), peak)
 
 
 def histogram(
@@ -220,9 +245,38 @@ def histogram(
     part = report.weight if role == "weight" else report.bias
     assert part is not None
     bound = xavier_bound(report.spec.layer) if role == "weight" else None
-    low, high = span or value_range([part], bound)
-    top = top or density_top([part])
-    edges, shares, density = _bars(part)
+    shown = distribution(
+        part.measurement,
+        {"law": part.law},
+        palette,
+        name=role,
+        bound=bound,
+        span=span or value_range([part], bound),
+        top=top or density_top([part]),
+        compact=compact,
+    )
+    return Chart(shown, _histogram_alt(part, bound))
+
+
+def distribution(
+    m: Measurement,
+    laws: Mapping[str, Law],
+    palette: Palette,
+    *,
+    name: str = "weight",
+    bound: float | None = None,
+    span: tuple[float, float] | None = None,
+    top: float | None = None,
+    compact: bool = False,
+) -> dict[str, Any]:
+    """The plot of ``histogram`` for any measurement, with laws by name, the first in their colour.
+
+    Without ``span`` and ``top`` the axes hold the bars and all the laws.
+    """
+    low, high = span or padded(*_own_range(m, *laws.values()))
+    edges, shares, density = _bars(m, *laws.values())
+    heights = [_height(m, law) for law in laws.values()]
+    top = top or 1.1 * (max(heights, default=0.0) or float(density.max(initial=0.0))) or 1.0
     traces: list[Trace] = [
         {
             "type": "bar",
@@ -235,34 +289,35 @@ def histogram(
             "hovertemplate": "%{customdata:.3g} % around %{x:.4g}<extra>measured</extra>",
         }
     ]
-    x, y = _curve(part.law, low, high)
-    if len(x):
-        pen = {"color": palette.law, "width": 2.5}
-        traces.append(line(x, y, "law", pen, "density %{y:.3g} at %{x:.4g}<extra>law</extra>"))
-    if part.law.atoms:
-        traces.append(_stems(part.law, top / 1.1, palette) | {"showlegend": not len(x)})
+    colours = (palette.law, *palette.series[1:])
+    for i, (label, law) in enumerate(laws.items()):
+        pen = {"color": colours[i], "width": 2.5} | ({"dash": DASHES[i]} if i else {})
+        x, y = _curve(law, low, high)
+        if len(x):
+            hover = f"density %{{y:.3g}} at %{{x:.4g}}<extra>{label}</extra>"
+            traces.append(line(x, y, label, pen, hover))
+        if law.atoms:
+            traces.append(_stems(law, top / 1.1, label, pen) | {"showlegend": not len(x)})
     if bound:
         traces.append(_bounds(bound, top, palette))
-    shown = figure(
+    return figure(
         traces,
         palette,
         180 if compact else 420,
-        {"range": [low, high], "showline": True} | ({} if compact else {"title": title(role)}),
+        {"range": [low, high], "showline": True} | ({} if compact else {"title": title(name)}),
         {"range": [0, top], "showgrid": True, "nticks": 6, "title": title("density")}
         | {"visible": not compact},
         bargap=0,
         barmode="overlay",
         showlegend=not compact,
     )
-    return Chart(shown, _histogram_alt(part, bound))
 
 
-def _bars(part: Part) -> tuple[Floats, Floats, Floats]:
+def _bars(m: Measurement, *laws: Law) -> tuple[Floats, Floats, Floats]:
     """Edges, shares in per cent and densities of the measured bars."""
-    m = part.measurement
     # Rice's rule, 2·∛n, within what a chart can show.
     bins = int(min(max(2 * m.count ** (1 / 3), 6), _MOST_BARS))
-    edges, counts = m.histogram(*_own_range(part), bins)
+    edges, counts = m.histogram(*_own_range(m, *laws), bins)
     shares = counts / max(m.finite, 1)
     return edges, 100 * shares, shares / np.diff(edges)
 
@@ -289,7 +344,7 @@ def _curve(law: Law, low: float, high: float) -> tuple[Floats, Floats]:
     return x, y
 
 
-def _stems(law: Law, top: float, palette: Palette) -> Trace:
+def _stems(law: Law, top: float, name: str, pen: dict[str, object]) -> Trace:
     """The law's atoms, each as high as its share of ``top``."""
     x = [v for value, _ in law.atoms for v in (value, value, None)]
     y = [h for _, mass in law.atoms for h in (0.0, top * mass, None)]
@@ -300,10 +355,10 @@ def _stems(law: Law, top: float, palette: Palette) -> Trace:
         "y": y,
         "customdata": shares,
         "mode": "lines+markers",
-        "name": "law",
-        "line": {"color": palette.law, "width": 2.5},
+        "name": name,
+        "line": pen,
         "marker": {"size": [s for _ in law.atoms for s in (0, 9, 0)]},
-        "hovertemplate": "%{customdata:.3g} % exactly %{x:.4g}<extra>law</extra>",
+        "hovertemplate": "%{customdata:.3g} % exactly %{x:.4g}<extra>" + name + "</extra>",
     }
 
 
@@ -367,9 +422,10 @@ def law_shape(law: Law, palette: Palette) -> Chart:
     low, high = padded(float(law.quantile(0.0005)), float(law.quantile(0.9995)))
     x, y = _curve(law, low, high)
     top = 1.15 * _peak(y) or 1.0
-    traces = [line(x, y, "law", {"color": palette.law, "width": 2}, "") | {"fill": "tozeroy"}]
+    pen: dict[str, object] = {"color": palette.law, "width": 2}
+    traces = [line(x, y, "law", pen, "") | {"fill": "tozeroy"}]
     if law.atoms:
-        traces.append(_stems(law, top, palette))
+        traces.append(_stems(law, top, "law", pen | {"width": 2.5}))
     shown = figure(
         [trace | {"hoverinfo": "skip", "hovertemplate": None} for trace in traces],
         palette,

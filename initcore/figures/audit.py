@@ -1,0 +1,216 @@
+"""Figures of an audit: scales against depth, and one tensor with the laws it has and should have.
+
+>>> from initcore.audit import audit
+>>> from initcore.figures.style import LIGHT
+>>> from initcore.models import build_model
+>>> with_depth(audit(build_model("gpt", blocks=2), "gpt2"), LIGHT).alt.split(";")[0]
+'Std of 8 weights in 2 blocks'
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+
+from initcore.audit import Audit
+from initcore.closeup import CloseUp, independent_range
+from initcore.figures.style import Chart, Palette, Trace, figure, light, line, title
+from initcore.figures.weights import distribution, matrix
+from initcore.findings import Audited, is_weight
+from initcore.laws import Law, number
+from initcore.verdicts import held_against
+
+# Roles that a chart has a colour for; the others are left to the table.
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
+
+
+def expected_std(row: Audited) -> float:
+    """The std that the recipe expects of all of a tensor; nan where it has none, or several."""
+    if row.expected is None or row.study.measurement is None:
+        return math.nan
+    stds = {verdict.option.law.std for verdict in held_against(row.study, row.expected)}
+    return stds.pop() if len(stds) == 1 else math.nan
+
+
+# --- against depth ------------------------------------------------------------------------------
+
+
+class _Point(NamedTuple):
+    """A weight: the block it is in, counted through all stacks, its std and the recipe's."""
+
+    row: Audited
+    block: int
+    std: float
+    expected: float
+
+
+def with_depth(audit: Audit, palette: Palette) -> Chart | None:
+    """The std of the weights in each block, a series a role, beside what the recipe expects.
+
+    A thin line leads from a weight to the recipe's bar. Weights that are all zero have no place on
+    a logarithmic axis. None where there are weights in fewer than two blocks.
+    """
+    points = _points(audit)
+    by_role: dict[str, list[_Point]] = defaultdict(list)
+    for point in points:
+        by_role[point.row.study.place.role].append(point)
+    if len({point.block for point in points}) < 2:
+        return None
+    roles = sorted(by_role, key=lambda role: -len(by_role[role]))[: len(_SYMBOLS)]
+    expected = [point for role in roles for point in by_role[role] if point.expected > 0]
+    traces = [_bars(expected, palette)] if expected else []
+    for role, colour, symbol in zip(roles, palette.series, _SYMBOLS, strict=False):
+        own = by_role[role]
+        traces += [_gaps(own, colour), _marks(own, role, colour, symbol)]
+    blocks = max(point.block for point in points) + 1
+    plot = figure(
+        traces,
+        palette,
+        360,
+        {"title": title("block"), "showline": True, "dtick": 1 if blocks <= 24 else None},
+        {"type": "log", "title": title("std"), "showgrid": True, "nticks": 8},
+    )
+    shown = [point for role in roles for point in by_role[role]]
+    return Chart(plot, _depth_alt(shown, expected, blocks))
+
+
+def _points(audit: Audit) -> list[_Point]:
+    rows = [row for row in audit.tensors if is_weight(row.study)]
+    stacks = list(dict.fromkeys(row.study.place.stack for row in rows))
+    blocks = [
+        (stacks.index(row.study.place.stack), row.study.place.depth, row)
+        for row in rows
+        if row.study.place.depth is not None
+    ]
+    order = {at: i for i, at in enumerate(sorted({(stack, depth) for stack, depth, _ in blocks}))}
+    return [
+        _Point(row, order[stack, depth], m.std, expected_std(row))
+        for stack, depth, row in blocks
+        if (m := row.study.measurement) and m.std > 0
+    ]
+
+
+def _bars(points: Sequence[_Point], palette: Palette) -> Trace:
+    return {
+        "type": "scatter",
+        "x": [point.block for point in points],
+        "y": light(np.array([point.expected for point in points])),
+        "mode": "markers",
+        "name": "recipe",
+        "marker": {"symbol": "line-ew", "size": 20, "line": {"width": 3, "color": palette.law}},
+        "text": [escape(point.row.name) for point in points],
+        "hovertemplate": "%{text}<br>std %{y:.4g}<extra>recipe</extra>",
+    }
+
+
+def _gaps(points: Sequence[_Point], colour: str) -> Trace:
+    known = [point for point in points if point.expected > 0]
+    x = np.repeat([float(point.block) for point in known], 3)
+    y = np.array([y for point in known for y in (point.std, point.expected, math.nan)])
+    silent = {"hoverinfo": "skip", "hovertemplate": None, "showlegend": False}
+    return line(x, y, "gap", {"color": colour, "width": 1, "dash": "dot"}, "") | silent
+
+
+def _marks(points: Sequence[_Point], role: str, colour: str, symbol: str) -> Trace:
+    return {
+        "type": "scatter",
+        "x": [point.block for point in points],
+        "y": light(np.array([point.std for point in points])),
+        "mode": "markers",
+        "name": role.replace("_", " "),
+        "marker": {"color": colour, "size": 9, "symbol": symbol},
+        "text": [escape(point.row.name) for point in points],
+        "hovertemplate": "%{text}<br>std %{y:.4g}<extra>measured</extra>",
+    }
+
+
+def _depth_alt(shown: Sequence[_Point], expected: Sequence[_Point], blocks: int) -> str:
+    low, high = (end(shown, key=lambda point: point.std) for end in (min, max))
+    text = (
+        f"Std of {len(shown)} weights in {blocks} blocks; smallest {number(low.std)} in "
+        f"{low.row.name}, largest {number(high.std)} in {high.row.name}"
+    )
+    if not expected:
+        return f"{text}."
+    off = [point for point in expected if not point.row.agrees]
+    if not off:
+        return f"{text}; all {len(expected)} are as the recipe has them."
+    worst = max(off, key=lambda point: abs(math.log(point.std / point.expected)))
+    return (
+        f"{text}; {len(off)} of {len(expected)} are not as the recipe has them, such as "
+        f"{worst.row.name}, {number(worst.std / worst.expected)} × its std."
+    )
+
+
+# --- one tensor ---------------------------------------------------------------------------------
+
+
+def histogram(row: Audited, palette: Palette) -> Chart:
+    """A measured tensor's values, the law they are identified with and the one expected."""
+    m, found = row.study.measurement, row.study.identification
+    assert m is not None
+    laws: dict[str, Law] = {}
+    if found and found.schemes:
+        laws["identified"] = found.schemes[0].law
+    for part in row.expected.parts if row.expected else ():
+        if not part.name:
+            laws["expected"] = part.options[0].law
+    plot = distribution(m, laws, palette, name="value")
+    spread = f"all {number(m.min)}" if m.min == m.max else f"{number(m.min)} to {number(m.max)}"
+    said = "; ".join(f"{name}: {law.notation}" for name, law in laws.items())
+    return Chart(plot, f"Histogram of {m.finite:,} values, {spread}{'; ' + said if said else ''}.")
+
+
+def heatmap(row: Audited, seen: CloseUp, palette: Palette) -> Chart:
+    """The tensor as a matrix: its first axis down, all others across."""
+    place, m = row.study.place, row.study.measurement
+    assert m is not None
+    axes = ("row", "column") if len(place.shape) == 2 else ("first axis", "other axes")
+    if place.layer and place.shape == place.layer.weight_shape:
+        axes = place.layer.axis_names
+    elif place.layer and place.transposed:
+        axes = place.layer.axis_names[::-1]
+    elif len(place.shape) < 2:
+        axes = ("", "index")
+    return matrix(seen.heat, m, place.shape, axes, palette)
+
+
+def spectrum(row: Audited, seen: CloseUp, palette: Palette) -> Chart:
+    """The singular values by rank, and the range of those of independent entries of this std.
+
+    The range is shown where the values are identified as independent ones, and for an orthogonal
+    matrix, which elementwise looks the same.
+    """
+    values, m, found = seen.singular_values, row.study.measurement, row.study.identification
+    assert values is not None
+    assert m is not None
+    rank = np.arange(1.0, len(values) + 1)
+    hover = "σ%{x} = %{y:.4g}<extra>measured</extra>"
+    traces: list[Trace] = [
+        line(rank, values, "measured", {"color": palette.series[0], "width": 2.5}, hover)
+    ]
+    alt = (
+        f"Singular values of the {seen.heat.rows} × {seen.heat.columns} matrix: {len(values)} from "
+        f"{number(values[-1])} to {number(values[0])}"
+    )
+    if found and found.family in ("uniform", "normal", "truncated_normal", "orthogonal", "none"):
+        low, high = independent_range(seen.heat.rows, seen.heat.columns, m.std)
+        x = np.array([rank[0], rank[-1], math.nan, rank[0], rank[-1]])
+        y = np.array([high, high, math.nan, low, low])
+        pen = {"color": palette.law, "width": 2, "dash": "dash"}
+        name = "Marchenko–Pastur edges"
+        traces.append(line(x, y, name, pen, f"%{{y:.4g}}<extra>{name}</extra>"))
+        alt += f"; those of independent entries lie from {number(low)} to {number(high)}"
+    plot = figure(
+        traces,
+        palette,
+        320,
+        {"title": title("rank"), "showline": True},
+        {"title": title("singular value"), "showgrid": True, "rangemode": "tozero", "nticks": 6},
+    )
+    return Chart(plot, f"{alt}.")
