@@ -12,7 +12,6 @@ stands in ``Audit.findings``, each with its cause, its evidence and its mend.
 
 from __future__ import annotations
 
-import importlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
@@ -158,7 +157,7 @@ class Audit:
     def frame(self) -> Any:
         """A pandas DataFrame of the tensors; raises InitError where pandas is not installed."""
         try:
-            pandas = importlib.import_module("pandas")
+            import pandas  # the package does not need it
         except ImportError:
             raise InitError("frame() needs pandas: pip install pandas") from None
         rows = []
