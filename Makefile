@@ -36,5 +36,6 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@
 
-.venv/bench: .venv/test
+.venv/bench: .venv/test pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
 	touch $@

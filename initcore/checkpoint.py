@@ -101,11 +101,12 @@ def entries(source: Source) -> list[Entry]:
             f"{type(source).__name__}: give a module, a state dict, or the path of a checkpoint"
         )
     if not found:
-        raise InitError(f"{_title(source)} holds no tensors")
+        raise InitError(f"{title_of(source)} holds no tensors")
     return found
 
 
-def _title(source: Source) -> str:
+def title_of(source: Source) -> str:
+    """The path of a source, or the type of what is in memory."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)
     return type(source).__name__
@@ -439,7 +440,7 @@ def _of_safetensors(path: Path) -> list[Entry]:
 
 
 def _declared(path: Path, name: str, declared: Any, data: int) -> tuple[Entry, tuple[int, int]]:
-    """A tensor as the header declares it, and the bytes it claims, counted from the data's start."""
+    """A tensor as the header declares it, and the bytes of the data that it claims."""
 
     def refuse(why: str) -> NoReturn:
         raise InitError(f"{path} is damaged: {_name(name)} {why}")

@@ -8,7 +8,6 @@ With ``--json`` one JSON object stands on stdout and nothing else.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -218,11 +217,11 @@ def _scheduler(address: str | None) -> Iterator[Executor | None]:
         yield None
         return
     try:
-        distributed = importlib.import_module("distributed")
+        import distributed  # an extra, and slow to import
     except ImportError:
         raise InitError('--scheduler needs Dask: pip install "initcore[dask]"') from None
     try:
-        client = distributed.Client(address, timeout="10s", set_as_default=False)
+        client: Any = distributed.Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise InitError(f"--scheduler {address}: {error or 'no answer'}") from None
     with client:

@@ -34,7 +34,7 @@ from initcore.laws import (
     distance,
     number,
 )
-from initcore.measure import HalfGrid, Measurement
+from initcore.measure import CRITICAL_5, HalfGrid, Measurement
 
 # A law is rejected where fewer than one draw in a thousand lies as far away: in a class of thirty
 # that draws a hundred matrices, a false alarm a day rather than one a minute.
@@ -42,8 +42,6 @@ ALPHA = 0.001
 # Gaps smaller than these are of no consequence, however surely many values reveal them.
 NEGLIGIBLE_KS = 0.002
 NEGLIGIBLE_STD = 0.005
-# √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
-CRITICAL_5 = 1.358
 
 
 @dataclass(frozen=True)
@@ -186,7 +184,9 @@ def _agrees(m: Measurement, law: Law, low: float, p_value: float) -> bool:
         return shape and not m.std
     spread = abs(m.std / rounded.std - 1)
     # Small samples have a longer upper tail than a normal: 4 standard errors, and more for them.
-    usual = 4 * rounded.error * (1 + rounded.error)
+    # An orthogonal matrix has a fixed sum of squares: its std strays by the square of its mean.
+    errors = 8 if isinstance(law, HaarCoordinate) else 4
+    usual = errors * rounded.error * (1 + rounded.error)
     return shape and spread <= max(NEGLIGIBLE_STD, usual)
 
 

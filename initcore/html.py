@@ -18,7 +18,8 @@ from html import escape
 import numpy as np
 import torch
 
-from initcore.audit import SEVERITIES, Audit, Audited, Finding
+from initcore.audit import Audit
+from initcore.findings import SEVERITIES, Audited, Finding
 from initcore.laws import number
 from initcore.measure import Measurement
 

@@ -216,7 +216,7 @@ CAUSES: tuple[Cause, ...] = (
         _default,
         "torch's default was never replaced",
         "apply the initialisation after the module is built, and check that it reaches this module",
-        _UNIFORM + ("normal",),
+        (*_UNIFORM, "normal"),
     ),
     Cause(
         "packed_qkv",
@@ -361,7 +361,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "cut_absent",
         _uncut,
-        "the truncation never happened: its bounds are absolute and lie far outside, ±2 at std 0.02",
+        "the truncation never happened: its bounds are absolute, such as ±2, far outside",
         "give the bounds in units of the std: a=-2*std, b=2*std",
         ("normal",),
     ),

@@ -244,7 +244,8 @@ def _check_pattern(key: str, pattern: str) -> None:
     shown = f"{key} = {pattern[:60]!r}"
     if len(pattern) > MAX_PATTERN:
         raise InitError(f"{shown}: {len(pattern):,} characters, at most {MAX_PATTERN}")
-    if re.search(r"\)[*+{]", pattern) or len(re.findall(r"(?<!\\)[*+{]", pattern)) > 4:
+    bare = re.sub(r"\\.", "x", pattern)  # without what is escaped
+    if re.search(r"\)[*+{]", bare) or len(re.findall("[*+{]", bare)) > 4:
         raise InitError(f"{shown}: at most 4 of * + {{ }} and none after a group, to stay fast")
     try:
         re.compile(pattern)
@@ -291,7 +292,7 @@ class Recipe:
     def _by_block(rule: Rule | None, blocks: Iterable[tuple[str, Index]]) -> bool:
         """Whether stacked matrices need one matrix each: all at once they are no matrix."""
         shaped = rule is not None and any(spec.law in _SHAPED for spec in rule.specs)
-        return shaped and any(name.startswith("expert") for name, _ in blocks)
+        return shaped and any(_is_expert(name) for name, _ in blocks)
 
     def _parts(self, rule: Rule, place: Place, dims: Dims, name: str, index: Index) -> list[Part]:
         variables = _variables(place, dims)
@@ -302,8 +303,9 @@ class Recipe:
                 continue
             cuts = _taps(place, shape, spec) if spec.law == DELTA else [(name, index, spec)]
             for part, at, own in cuts:
+                cut = _shape_of(place.shape, at)[1 if _is_expert(part) else 0 :]
                 try:
-                    option = own.option(_slot(place, _shape_of(place.shape, at), own), variables)
+                    option = own.option(_slot(place, cut, own), variables)
                 except InitError as error:
                     where = self.rules.index(rule) + 1
                     raise InitError(f"{self.slug}, rule {where}: {place.name}: {error}") from None
@@ -362,9 +364,14 @@ def _shape_of(shape: Sequence[int], index: Index) -> tuple[int, ...]:
     return (*cut, *shape[len(cut) :])
 
 
+def _is_expert(name: str) -> bool:
+    """Whether a block is one matrix of a stack, ``tensor[i : i + 1]``."""
+    return name.startswith("expert ")
+
+
 def _slot(place: Place, shape: tuple[int, ...], spec: Spec) -> Slot:
     """What a scheme sees: the layer with its fans, or the very matrix that is filled."""
-    if place.layer and "bias" in place.role:
+    if place.layer and place.role == "bias":
         return Slot(place.layer, "bias")
     if place.layer and (spec.law not in {*_SHAPED, DELTA} or place.layer.weight_shape == shape):
         return Slot(place.layer, "weight")
@@ -453,7 +460,10 @@ def parse_recipe(text: str, name: str = "recipe") -> Recipe:
         except InitError as error:
             raise InitError(f"{name}: rule {index}: {error}") from None
     slug = Path(name).stem
-    title, source = (_text(key, data.get(key, "")) for key in ("title", "source"))
+    try:
+        title, source = (_text(key, data.get(key, "")) for key in ("title", "source"))
+    except InitError as error:
+        raise InitError(f"{name}: {error}") from None
     return Recipe(slug, title or slug, source or name, tuple(rules))
 
 
@@ -511,7 +521,8 @@ def apply_recipe(module: nn.Module, recipe: str | Path | Recipe, seed: int = 0) 
         if tensor.is_meta:
             raise InitError(f"{place.name} is on the meta device: materialise the module first")
         for part in expectation.parts:
-            _draw(tensor[part.index], part.options[0], generator, seed)
+            target = tensor[part.index]
+            _draw(target[0] if _is_expert(part.name) else target, part.options[0], generator, seed)
         filled.append(place.name)
     return filled
 

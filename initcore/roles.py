@@ -59,6 +59,9 @@ ROLES = (
     "other",
 )
 
+# Longer names are read from their end: no module's path is as long.
+MAX_NAME = 512
+
 Index = tuple[slice, ...]
 Blocks = tuple[tuple[str, Index], ...]
 
@@ -315,7 +318,6 @@ def _with_depths(found: list[Place]) -> list[Place]:
 # --- roles from names and shapes ----------------------------------------------------------------
 
 _STATISTICS = ("running_mean", "running_var")
-_START = r"(?:^|[./_])"
 _ATTENTION = r"(?:^|\.)\w*att(?:n|ention)?\w*\."
 _MLP = r"(?:^|\.)(?:mlp|ffn?|feed_?forward|dense\w*|block_sparse_moe|moe|experts?)\w*\."
 
@@ -460,6 +462,7 @@ _DEPTHWISE = re.compile(r"(?:^|[._])(?:conv_)?dw(?:_?conv)?(?:[._\d]|$)|depth_?w
 
 def _owner(name: str) -> tuple[str, str]:
     """The path that says what a tensor is, and its leaf: weight, bias, or its own name."""
+    name = name[-MAX_NAME:]
     name = re.sub(r"\.parametrizations\.(\w+)\.original1?$", r".\1", name.lower())
     name = name.replace(".base_layer.", ".")  # peft
     name = re.sub(r"(?:^|\.)(?:_orig_mod|_fsdp_wrapped_module|module)(?=\.)", "", name).lstrip(".")

@@ -267,8 +267,14 @@ FAMILIES = {
     },
     "lora, peft": {
         "base_model.model.model.layers.0.self_attn.q_proj.base_layer.weight": ((D, D), "q"),
-        "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight": ((4, D), "lora_a"),
-        "base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight": ((D, 4), "lora_b"),
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight": (
+            (4, D),
+            "lora_a",
+        ),
+        "base_model.model.model.layers.0.self_attn.q_proj.lora_B.default.weight": (
+            (D, 4),
+            "lora_b",
+        ),
         "base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight": ((4, D), "lora_a"),
     },
     "mixtral": {
@@ -322,3 +328,255 @@ def test_names_and_shapes_give_the_roles(family):
     assert all(p.inferred for p in found)
     assert {p.role for p in found} <= set(ROLES)
     assert [p.name for p in found] == list(table)
+
+
+def place_of(family, name):
+    table = FAMILIES[family]
+    found = places(named({name: shape for name, (shape, _) in table.items()}))
+    return next(p for p in found if p.name == name)
+
+
+# --- layers, blocks, orientation ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_biases_belong_to_the_layer_of_their_weight(family):
+    table = FAMILIES[family]
+    found = {p.name: p for p in places(named({n: shape for n, (shape, _) in table.items()}))}
+    for place in found.values():
+        weight = found.get(place.name.removesuffix("bias") + "weight")
+        if place.role == "bias" and weight is not None:
+            assert place.layer == weight.layer is not None
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "fans", "transposed"),
+    [
+        ("gpt2, transformers", "transformer.h.0.attn.c_attn.weight", (D, 3 * D), True),
+        ("gpt2, transformers", "transformer.h.1.attn.c_proj.weight", (D, D), True),
+        ("gpt2, transformers", "transformer.h.0.mlp.c_proj.weight", (4 * D, D), True),
+        ("gpt2, transformers", "lm_head.weight", (D, V), False),
+        ("nanogpt, compiled", "_orig_mod.transformer.h.0.mlp.c_fc.weight", (D, 4 * D), False),
+        ("nanogpt, compiled", "_orig_mod.transformer.h.0.attn.c_proj.weight", (D, D), False),
+        ("t5", "encoder.block.0.layer.0.SelfAttention.q.weight", (D, 64), False),
+        ("gpt-oss, stacked experts", "model.layers.0.mlp.experts.down_proj", (F, D), True),
+        (
+            "gpt-oss, stacked experts",
+            "model.layers.0.mlp.experts.gate_up_proj",
+            (D, 2 * F),
+            True,
+        ),
+        ("resnet", "conv1.weight", (3 * 49, 16 * 49), False),
+    ],
+)
+def test_fans_are_those_of_one_matrix_product(family, name, fans, transposed):
+    place = place_of(family, name)
+    assert (place.layer.fan_in, place.layer.fan_out) == fans
+    assert place.transposed == transposed
+
+
+def test_depthwise_convolutions_have_a_group_a_channel():
+    assert place_of("convnext", "stages.0.blocks.0.conv_dw.weight").layer.groups == D
+    assert place_of("efficientnet", "blocks.0.0.conv_dw.weight").layer.effective_fan_out == 9
+    grey = places(named({"conv1.weight": (8, 1, 3, 3), "conv2.weight": (8, 1, 3, 3)}))
+    assert [place.layer.groups for place in grey] == [1, 8]
+
+
+def test_a_bias_tells_a_transposed_convolution():
+    shapes = {"up.weight": (8, 4, 3, 3), "up.bias": (4,), "conv.weight": (8, 4, 3, 3)}
+    up, bias, conv = places(named({**shapes, "conv.bias": (8,)}))[:3]
+    assert (up.role, bias.layer.slug, conv.role) == ("conv_transpose", "conv_transpose2d", "conv")
+    assert places(named({"deconv1.weight": (8, 4, 3, 3)}))[0].role == "conv_transpose"
+
+
+def cut(place):
+    tensor = torch.arange(torch.Size(place.shape).numel()).reshape(place.shape)
+    return {name: tensor[index] for name, index in place.blocks}
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_packed_projections_fall_into_q_k_and_v(transposed):
+    shape = (D, 3 * D) if transposed else (3 * D, D)
+    shapes = {
+        "wte.weight": (V, D),
+        "h.0.attn.c_attn.weight": shape,
+        "h.0.attn.c_attn.bias": (3 * D,),
+    }
+    _, weight, bias = places(named(shapes))
+    parts = cut(weight)
+    assert list(parts) == list(cut(bias)) == ["q", "k", "v"]
+    assert all(part.numel() == D * D for part in parts.values())
+    joined = torch.cat(list(parts.values()), 1 if transposed else 0)
+    assert joined.equal(torch.arange(3 * D * D).reshape(shape))
+
+
+def test_grouped_queries_have_smaller_keys_and_values():
+    parts = cut(place_of("litgpt", "transformer.h.1.attn.qkv.weight"))
+    assert {name: len(part) for name, part in parts.items()} == {"q": D, "k": 8, "v": 8}
+
+
+def test_interleaved_heads_are_not_cut():
+    assert not place_of("gpt-neox", "gpt_neox.layers.0.attention.query_key_value.weight").blocks
+
+
+@pytest.mark.parametrize(
+    ("module", "gates"),
+    [
+        (nn.LSTM(12, 16, 2, bidirectional=True), ["i", "f", "g", "o"]),
+        (nn.LSTM(12, 16, proj_size=8), ["i", "f", "g", "o"]),
+        (nn.LSTMCell(12, 16), ["i", "f", "g", "o"]),
+        (nn.GRU(12, 16), ["r", "z", "n"]),
+        (nn.RNN(12, 16), []),
+    ],
+    ids=["lstm", "projected", "cell", "gru", "rnn"],
+)
+def test_gates_of_recurrent_layers(module, gates):
+    state = {name: (tensor.shape, tensor.dtype) for name, tensor in module.state_dict().items()}
+    for source in (module, state):
+        for place in places(source):
+            assert place.hidden == 16
+            if place.role != "recurrent_projection":
+                assert list(cut(place)) == gates
+                assert all(len(part) == 16 for part in cut(place).values())
+
+
+def test_stacked_experts_are_judged_one_by_one():
+    place = place_of("gpt-oss, stacked experts", "model.layers.0.mlp.experts.down_proj")
+    assert list(cut(place)) == [f"expert {i}" for i in range(4)]
+    assert cut(place)["expert 2"].shape == (1, F, D)
+
+
+@pytest.mark.parametrize("padding", [0, 3, 9])
+def test_the_row_of_padding_stands_apart(padding):
+    [place] = places(nn.Embedding(10, 4, padding_idx=padding))
+    parts = cut(place)
+    assert len(parts["padding"]) == 1
+    assert parts["padding"][0, 0] == 4 * padding
+    assert sum(len(part) for part in parts.values()) == 10
+
+
+# --- depth and sizes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [
+        ("transformer.h.11.mlp.c_fc.weight", 11),
+        ("model.layers.3.mlp.experts.7.w1.weight", 3),
+        ("encoder.block.2.layer.1.DenseReluDense.wo.weight", 2),
+        ("bert.encoder.layer.5.output.dense.weight", 5),
+        ("transformer.wte.weight", None),
+        ("conv1.weight", None),
+        ("layers." + "9" * 5000 + ".weight", 999_999_999),
+    ],
+)
+def test_depth_is_the_index_of_the_block(name, depth):
+    assert places(named({name: (8, 8)}))[0].depth == depth
+
+
+def test_blocks_of_stages_are_counted_through():
+    names = ["layer1.0.conv1", "layer1.1.conv1", "layer2.0.conv1", "layer10.0.conv1"]
+    found = places(named({f"{name}.weight": (8, 8, 3, 3) for name in reversed(names)}))
+    assert [place.depth for place in found] == [3, 2, 1, 0]
+    assert infer_dims(found).L == 4
+    swin = [f"layers.{i}.blocks.{j}.attn.qkv.weight" for i in range(2) for j in range(3)]
+    assert [p.depth for p in places(named(dict.fromkeys(swin, (24, 8))))] == list(range(6))
+
+
+def test_layers_of_a_sequential_are_counted_off():
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    assert [place.depth for place in places(net)] == [0, 0, 1, 1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [
+        ("gpt2, transformers", {"d": D, "L": 2, "ff": 4 * D, "vocab": V, "heads": None}),
+        ("t5", {"d": D, "L": 2, "heads": 4, "head_dim": 16, "ff": F}),
+        ("llama, transformers", {"d": D, "L": 2, "heads": 4, "head_dim": 8, "ff": F}),
+        ("vit, timm", {"d": D, "L": 2, "ff": F, "vocab": None}),
+        ("litgpt", {"d": D, "L": 2, "vocab": V}),
+    ],
+)
+def test_sizes_of_the_model(family, sizes):
+    table = FAMILIES[family]
+    dims = infer_dims(places(named({name: shape for name, (shape, _) in table.items()})))
+    assert {name: getattr(dims, name) for name in sizes} == sizes
+    assert dims.sentence.startswith("Inferred from names and shapes: ")
+
+
+# --- modules ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("record", DEFAULTS, ids=lambda record: record.module)
+def test_types_give_the_layers_of_every_module(record):
+    module = construct(record, 0)
+    for place in places(module):
+        assert not place.inferred
+        assert place.role in ROLES
+        assert place.modules[0] == type(module).__name__
+        if place.layer and place.role not in {"bias", "qkv"} and "_proj_" not in place.name:
+            weight = place.layer.weight_shape
+            assert place.shape == weight
+
+
+def test_a_transformer_is_the_same_from_its_types_and_from_its_names():
+    module = nn.Transformer(16, 4, 2, 2, 24, batch_first=True)
+    state = {name: (tensor.shape, tensor.dtype) for name, tensor in module.state_dict().items()}
+    for one, other in zip(places(module), places(state), strict=True):
+        for field in ("name", "role", "layer", "blocks", "depth", "stack"):
+            assert getattr(one, field) == getattr(other, field)
+    assert {place.heads for place in places(module) if "self_attn" in place.name} == {4}
+
+
+def test_tied_parameters_are_recognised():
+    module = nn.ModuleDict({"wte": nn.Embedding(V, D), "lm_head": nn.Linear(D, V, bias=False)})
+    module["lm_head"].weight = module["wte"].weight
+    first, second = places(module)
+    assert (first.tied, second.tied) == (None, "wte.weight")
+    assert (first.role, second.role) == ("embedding", "head")
+
+
+def test_names_refine_what_types_say_and_never_contradict_it():
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q_proj = nn.Linear(4, 4)
+            self.lm_head = nn.Conv2d(4, 4, 1)
+            self.wte = nn.Linear(4, 4)
+            self.norm = nn.Linear(4, 4)
+            self.scale = nn.Parameter(torch.ones(3))
+
+    roles = {place.name: place.role for place in places(Odd()) if "bias" not in place.name}
+    assert roles == {
+        "scale": "other",
+        "q_proj.weight": "q",
+        "lm_head.weight": "conv",
+        "wte.weight": "linear",
+        "norm.weight": "linear",
+    }
+
+
+def test_a_lazy_module_is_refused():
+    with pytest.raises(InitError, match="weight has no shape yet: run a forward pass"):
+        places(nn.Sequential(nn.LazyLinear(4)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "...", "weight", "bias", "0", "a" * 100_000, "layers." * 20_000, "h.-1.x", "\n.\0"],
+)
+@pytest.mark.parametrize(
+    "shape", [(), (0,), (3,), (0, 5), (2, 3), (1, 2, 3), (2, 0, 3, 3), (1,) * 9]
+)
+@pytest.mark.parametrize("dtype", ["float32", "int64", "float8_e4m3fn", "nonsense"])
+def test_any_name_and_shape_has_a_role(name, shape, dtype):
+    [place] = places({name: (shape, dtype)})
+    assert place.role in ROLES
+    assert (place.name, place.shape, place.dtype) == (name, shape, dtype)
+    assert infer_dims([place]).heads is None
+
+
+def test_dtypes_may_be_torchs_own():
+    [place] = places({"weight": ((2, 2), torch.bfloat16)})
+    assert place.dtype == "bfloat16"
