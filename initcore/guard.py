@@ -1,7 +1,8 @@
 """Guard: a pytest file that fails when a model is not initialised as a recipe has it.
 
 >>> from initcore.recipes import get_recipe
->>> print(guard(get_recipe("gpt2"), "build_model('gpt')", "from initcore.models import build_model"))
+>>> imports = "from initcore.models import build_model"
+>>> print(guard(get_recipe("gpt2"), "build_model('gpt')", imports))
 '''Every tensor is initialised as the recipe has it: GPT-2 as released.'''
 <BLANKLINE>
 from initcore.audit import assert_init

@@ -53,6 +53,15 @@ def choice(label: str, options: Sequence[str], default: str, key: str, help: str
     return str(chosen)
 
 
+def one_or_none(label: str, options: Sequence[str], key: str, placeholder: str) -> str | None:
+    """One of options that come and go, such as the tensors of a model; None until one is chosen."""
+    if st.session_state.get(key) not in (None, *options):
+        st.session_state[key] = None
+    return st.selectbox(
+        label, options, index=None, key=key, placeholder=placeholder, bind="query-params"
+    )
+
+
 def several(
     label: str, options: Sequence[str], default: list[str], key: str, most: int
 ) -> list[str]:

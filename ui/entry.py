@@ -50,6 +50,12 @@ MENU = (
         ":material/fact_check:",
         "What every torch.nn module does when you construct it, measured now.",
     ),
+    _Entry(
+        "pages/audit.py",
+        "Audit",
+        ":material/troubleshoot:",
+        "Upload a checkpoint: what was every tensor initialised with, and was it meant?",
+    ),
 )
 
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 import streamlit as st
 
 from initcore import InitError, Limits, Report, Spec, describe
+from ui.show import plain
 from ui.work import long_work
 
 # A report holds at most about 1.5 MB (a fine histogram and a heat map), however large the tensor.
@@ -50,7 +51,7 @@ def report(spec: Spec) -> Report:
     return made
 
 
-def refuse(error: InitError) -> NoReturn:
+def refuse(error: InitError, title: str = "This cannot be drawn") -> NoReturn:
     """Show why something cannot be, and stop the page; the controls keep their values."""
-    st.error(f"{error}.", title="This cannot be drawn", icon=":material/block:")
+    st.error(f"{plain(str(error))}.", title=title, icon=":material/block:")
     st.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import pandas as pd
@@ -42,6 +43,17 @@ def cell(value: object) -> str:
     if isinstance(value, float):
         return "–" if math.isnan(value) else number(value)
     return str(value)
+
+
+def plain(text: str) -> str:
+    """A text that others wrote, such as a name from a file, as markdown shows it literally."""
+    return re.sub(r"([\\`*_{}\[\]()<>#!|~$:&])", r"\\\1", " ".join(text.split()))
+
+
+def code(name: str) -> str:
+    """A name that others chose, as code."""
+    name = " ".join(name.split())
+    return plain(name) if "`" in name or not name else f"`{name}`"
 
 
 def table(frame: pd.DataFrame, alt: str) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
+from initcore import InitError
 from initcore.measure import Progress
 
 
@@ -16,7 +17,7 @@ def long_work(text: str, key: str, verb: str = "Do") -> Iterator[Progress]:
 
     Each report of progress is a point at which a click on Cancel, a changed control or a closed tab
     ends the run: report at least twice a second, and what the block holds is then freed. On Cancel
-    the page stops here, with a button to start after all.
+    the page stops here, with a button to start after all. An InitError takes the bar away.
     """
     slot = st.empty()
     with slot.container(border=True):
@@ -37,5 +38,9 @@ def long_work(text: str, key: str, verb: str = "Do") -> Iterator[Progress]:
             shown = (int(50 * share), now)
             bar.progress(min(share, 1.0), f"{text}: {now}" if now else text)
 
-    yield report
+    try:
+        yield report
+    except InitError:
+        slot.empty()
+        raise
     slot.empty()
