@@ -144,10 +144,10 @@ def show_tensor(what: audits.Subject, made: Audit, row: Audited, findings: list[
     if found:
         facts += ["", f"**Identified:** {show.plain(' '.join([found.sentence, *found.notes]))}"]
     if row.expected:
-        verdict = "it is" if row.agrees else "it is not"
-        note = f" {row.expected.note}" if row.expected.note else ""
-        facts += ["", f"**Expected:** {show.plain(row.expected.form + note)}; {verdict}."]
-        facts.append(f"Source: {show.plain(row.expected.source)}.")
+        verdict = "It agrees." if row.agrees else "It does not agree."
+        note = f" {show.plain(row.expected.note)}" if row.expected.note else ""
+        source = show.plain(row.expected.source)
+        facts += ["", f"**Expected:** {show.plain(row.expected.form)}. {verdict}{note} ({source})"]
     if findings:
         facts += ["", f"**Findings:** {'; '.join(show.plain(one.cause) for one in findings)}."]
     st.markdown("\n".join(facts))
@@ -162,26 +162,27 @@ def show_tensor(what: audits.Subject, made: Audit, row: Audited, findings: list[
     with right:
         show.chart(heatmap(row, seen, palette), "matrix")
         st.caption(extremes_sentence(seen.heat, study.entry.shape))
-    left, right = st.columns(2, gap="medium")
+    parts = [*study.blocks, *study.segments]
+    both = bool(parts) and seen.singular_values is not None
+    left, right = st.columns(2, gap="medium") if both else [st.container()] * 2
     if seen.singular_values is not None:
         with left:
             show.chart(spectrum(row, seen, palette), "singular-values")
             st.caption("Singular values: measured. Dashes: derived, for independent entries.")
-    parts = [*study.blocks, *study.segments]
     if parts:
+        blocks = [
+            {
+                "part": part.name,
+                "values": part.measurement.count,
+                "mean": part.measurement.mean,
+                "std": part.measurement.std,
+                "family": part.identification.family.replace("_", " ")
+                if part.identification
+                else "as the whole",
+            }
+            for part in parts
+        ]
         with right:
-            blocks = [
-                {
-                    "part": part.name,
-                    "values": part.measurement.count,
-                    "mean": part.measurement.mean,
-                    "std": part.measurement.std,
-                    "family": part.identification.family.replace("_", " ")
-                    if part.identification
-                    else "as the whole",
-                }
-                for part in parts
-            ]
             show.table(pd.DataFrame(blocks), f"The {len(parts)} parts of the tensor")
 
 

@@ -26,6 +26,7 @@ from initcore.laws import Law, number
 from initcore.verdicts import held_against
 
 # Roles that a chart has a colour for; the others are left to the table.
+_APART = 0.14
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
 
@@ -41,10 +42,14 @@ def expected_std(row: Audited) -> float:
 
 
 class _Point(NamedTuple):
-    """A weight: the block it is in, counted through all stacks, its std and the recipe's."""
+    """A weight: the block it is in, counted through all stacks, its std and the recipe's.
+
+    x: the block's, moved a little for each role, so that equal scales stand side by side.
+    """
 
     row: Audited
     block: int
+    x: float
     std: float
     expected: float
 
@@ -55,19 +60,22 @@ def with_depth(audit: Audit, palette: Palette) -> Chart | None:
     A thin line leads from a weight to the recipe's bar. Weights that are all zero have no place on
     a logarithmic axis. None where there are weights in fewer than two blocks.
     """
-    points = _points(audit)
     by_role: dict[str, list[_Point]] = defaultdict(list)
-    for point in points:
+    for point in _points(audit):
         by_role[point.row.study.place.role].append(point)
-    if len({point.block for point in points}) < 2:
-        return None
     roles = sorted(by_role, key=lambda role: -len(by_role[role]))[: len(_SYMBOLS)]
-    expected = [point for role in roles for point in by_role[role] if point.expected > 0]
+    for i, role in enumerate(roles):
+        aside = (i - (len(roles) - 1) / 2) * _APART
+        by_role[role] = [point._replace(x=point.block + aside) for point in by_role[role]]
+    shown = [point for role in roles for point in by_role[role]]
+    if len({point.block for point in shown}) < 2:
+        return None
+    expected = [point for point in shown if point.expected > 0]
     traces = [_bars(expected, palette)] if expected else []
     for role, colour, symbol in zip(roles, palette.series, _SYMBOLS, strict=False):
         own = by_role[role]
         traces += [_gaps(own, colour), _marks(own, role, colour, symbol)]
-    blocks = max(point.block for point in points) + 1
+    blocks = max(point.block for point in shown) + 1
     plot = figure(
         traces,
         palette,
@@ -75,7 +83,6 @@ def with_depth(audit: Audit, palette: Palette) -> Chart | None:
         {"title": title("block"), "showline": True, "dtick": 1 if blocks <= 24 else None},
         {"type": "log", "title": title("std"), "showgrid": True, "nticks": 8},
     )
-    shown = [point for role in roles for point in by_role[role]]
     return Chart(plot, _depth_alt(shown, expected, blocks))
 
 
@@ -89,7 +96,7 @@ def _points(audit: Audit) -> list[_Point]:
     ]
     order = {at: i for i, at in enumerate(sorted({(stack, depth) for stack, depth, _ in blocks}))}
     return [
-        _Point(row, order[stack, depth], m.std, expected_std(row))
+        _Point(row, order[stack, depth], order[stack, depth], m.std, expected_std(row))
         for stack, depth, row in blocks
         if (m := row.study.measurement) and m.std > 0
     ]
@@ -98,11 +105,11 @@ def _points(audit: Audit) -> list[_Point]:
 def _bars(points: Sequence[_Point], palette: Palette) -> Trace:
     return {
         "type": "scatter",
-        "x": [point.block for point in points],
+        "x": light(np.array([point.x for point in points])),
         "y": light(np.array([point.expected for point in points])),
         "mode": "markers",
         "name": "recipe",
-        "marker": {"symbol": "line-ew", "size": 20, "line": {"width": 3, "color": palette.law}},
+        "marker": {"symbol": "line-ew", "size": 14, "line": {"width": 3, "color": palette.law}},
         "text": [escape(point.row.name) for point in points],
         "hovertemplate": "%{text}<br>std %{y:.4g}<extra>recipe</extra>",
     }
@@ -110,7 +117,7 @@ def _bars(points: Sequence[_Point], palette: Palette) -> Trace:
 
 def _gaps(points: Sequence[_Point], colour: str) -> Trace:
     known = [point for point in points if point.expected > 0]
-    x = np.repeat([float(point.block) for point in known], 3)
+    x = np.repeat([point.x for point in known], 3)
     y = np.array([y for point in known for y in (point.std, point.expected, math.nan)])
     silent = {"hoverinfo": "skip", "hovertemplate": None, "showlegend": False}
     return line(x, y, "gap", {"color": colour, "width": 1, "dash": "dot"}, "") | silent
@@ -119,7 +126,7 @@ def _gaps(points: Sequence[_Point], colour: str) -> Trace:
 def _marks(points: Sequence[_Point], role: str, colour: str, symbol: str) -> Trace:
     return {
         "type": "scatter",
-        "x": [point.block for point in points],
+        "x": light(np.array([point.x for point in points])),
         "y": light(np.array([point.std for point in points])),
         "mode": "markers",
         "name": role.replace("_", " "),
