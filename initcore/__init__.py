@@ -8,7 +8,8 @@
 True
 
 ``schemes`` lists every way to fill a tensor, ``draw`` fills one, ``measure`` measures any tensor,
-``fit`` compares a measurement with a law, ``describe`` does all of it for a layer.
+``fit`` compares a measurement with a law, ``describe`` does all of it for a layer. ``places`` says
+what each tensor of a model is, a recipe what it should hold; ``apply_recipe`` draws that.
 """
 
 from initcore.defaults import DEFAULTS, measure_default
@@ -17,13 +18,19 @@ from initcore.errors import InitError
 from initcore.fit import Fit, fit
 from initcore.layers import LAYERS, Layer
 from initcore.measure import Heat, Measurement, grid_for, measure
+from initcore.models import MODELS, build_model
+from initcore.recipes import RECIPES, Recipe, apply_recipe, get_recipe
 from initcore.report import Report, describe
+from initcore.roles import Dims, Place, infer_dims, places
 from initcore.schemes import Init, Scheme, Slot, schemes
 from initcore.snippet import snippet
 
 __all__ = [
     "DEFAULTS",
     "LAYERS",
+    "MODELS",
+    "RECIPES",
+    "Dims",
     "Draw",
     "Fit",
     "Heat",
@@ -32,17 +39,24 @@ __all__ = [
     "Layer",
     "Limits",
     "Measurement",
+    "Place",
+    "Recipe",
     "Report",
     "Scheme",
     "Slot",
     "Spec",
+    "apply_recipe",
+    "build_model",
     "describe",
     "draw",
     "draw_spec",
     "fit",
+    "get_recipe",
     "grid_for",
+    "infer_dims",
     "measure",
     "measure_default",
+    "places",
     "schemes",
     "snippet",
 ]

@@ -30,6 +30,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -110,6 +111,10 @@ _KEYS = ("role", "name", "module", "block", "law", "also", "note")
 MAX_PATTERN = 200
 
 
+# Rules are asked again for every tensor of a model.
+_parsed = lru_cache(maxsize=1024)(Expression)
+
+
 def _scheme(law: str) -> Scheme:
     return get_scheme("orthogonal" if law == DELTA else law)
 
@@ -141,7 +146,7 @@ class Spec:
 
     def _expression(self, name: str, text: str) -> Expression:
         try:
-            return Expression(text)
+            return _parsed(text)
         except InitError as error:
             raise InitError(f"{name} = {error}") from None
 
@@ -152,7 +157,7 @@ class Spec:
             if self._choice(name):
                 given[name] = text
                 continue
-            value = Expression(text).value(variables)
+            value = _parsed(text).value(variables)
             if value is None:
                 return None
             given[name] = value
@@ -173,8 +178,7 @@ class Spec:
     def form(self) -> str:
         """The closed form as people write it."""
         forms = {
-            name: text if self._choice(name) else Expression(text).form
-            for name, text in self.params
+            name: text if self._choice(name) else _parsed(text).form for name, text in self.params
         }
         match self.law:
             case "zeros" | "ones":
