@@ -20,11 +20,12 @@ from initcore.roles import Dims, infer_dims, places
 from tests.initcore.families import FAMILIES, SIZES
 
 LARGE = SIZES[-1]
+RECIPE_SLUGS = [recipe.slug for recipe in RECIPES if recipe.slug != "torch"]
 CASES = [
     pytest.param(name, size, seed, id=f"{name}-{size.d}-{seed}")
     for name in FAMILIES
     for size in SIZES
-    for seed in range(3 if size is SIZES[0] else 1)
+    for seed in range(2 if size is SIZES[0] else 1)
 ]
 
 
@@ -245,9 +246,9 @@ def test_from_a_checkpoint_a_bias_of_attention_may_be_of_either_kind():
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [
-        *((name, torch.float32) for name in FAMILIES),
-        *((name, torch.bfloat16) for name in ("bert", "vit_jax", "dcgan", "ppo")),
-        ("llama", torch.float16),
+        *((slug, torch.float32) for slug in RECIPE_SLUGS),
+        *((name, torch.bfloat16) for name in ("bert", "dcgan", "ppo")),
+        ("selu", torch.float16),
     ],
 )
 def test_apply_recipe_draws_what_it_expects(name, dtype):
