@@ -351,6 +351,12 @@ def test_a_record_and_a_file_are_of_one_shape(recipe, tmp_path):
     assert get_recipe(path) == get_recipe(str(path)) == recipe
 
 
+@pytest.mark.parametrize("text", ["it's", 'a "b"', "\\d", "it's \\d", '"\\', "two\nlines", "ℓ"])
+def test_any_text_survives_in_a_file(text):
+    recipe = replace(parse_recipe(RULE, "mine.toml"), title=text, source=text)
+    assert parse_recipe(recipe.as_toml(), "mine.toml") == recipe
+
+
 EXAMPLE = """
 title = "My GPT"
 source = "our design document"
