@@ -690,7 +690,7 @@ def _together(chances: list[float]) -> float:
     return float(chdtrc(2 * len(chances), -2 * sum(math.log(max(c, 1e-300)) for c in chances)))
 
 
-def _orthogonal(matrix: Tensor, m: Measurement) -> Estimate | None:
+def _orthogonal(matrix: Tensor) -> Estimate | None:
     """The gain of a matrix whose shorter side holds orthogonal vectors of one length, else None."""
     rows, columns = matrix.shape
     if min(rows, columns) < 2:
@@ -888,7 +888,7 @@ def _look_for_patterns(case: _Case) -> Identification | None:
     used = torch.nonzero((taps != 0).any(dim=0).any(dim=0)).flatten().tolist()
     if len(used) != 1 or taps.shape[2] == 1:
         return None
-    gain = _orthogonal(taps[:, :, used[0]], m)
+    gain = _orthogonal(taps[:, :, used[0]])
     if gain is None:
         return None
     centre = tuple(int(i) for i in np.unravel_index(used[0], shape[2:]))
@@ -906,7 +906,7 @@ def _look_at_matrix(case: _Case) -> Identification | None:
     if len(shape) < 2:
         return None
     matrix = case.tensor.reshape(shape[0], -1)
-    gain = _orthogonal(matrix, case.m)
+    gain = _orthogonal(matrix)
     if gain is not None:
         params = {"gain": gain}
         # Unlike a std, the gain is known to rounding: it alone decides.
@@ -1142,23 +1142,25 @@ def _look_for_blocks(case: _Case) -> Identification | None:
         cuts = _cuts(matrix)
         if not 1 <= len(cuts) < _MOST_BLOCKS:
             continue
-        params, names, parts = {}, [], []
+        params: dict[str, Estimate] = {}
+        names = []
         for start, end in itertools.pairwise((0, *cuts, len(matrix))):
             block = matrix[start:end]
             block = block.flatten() if tensor.dim() == 1 else block
             slot = _slot(tuple(block.shape), None)
-            part = _identify(_Case(block, slot, measure(block), whole=False))
+            # Of a large block, rows from all over it: it need not be read a second time.
+            some = block[:: -(-block.numel() // (4 * _SAMPLE))] if tensor.dim() > 1 else block
+            part = _identify(_Case(some, slot, measure(some), whole=False))
+            if part.family in ("none", "garbage"):
+                break
             where = f"{one} {start:,}" if end == start + 1 else f"{many} {start:,}–{end - 1:,}"
             names.append(f"{where}: {_in_short(part)}")
-            params[f"std of {where}"] = part.params.get("std") or Estimate(
-                part.measurement.std, 0.0
-            )
-            parts.append(part)
-        if any(part.family in ("none", "garbage") for part in parts):
-            continue
-        case.notes += names
-        sentence = f"{len(parts)} blocks of {many}, each of its own: {'; '.join(names)}."
-        return case.found("mixture", sentence, params, (), "likely")
+            std = Estimate(part.measurement.std, 0.0)
+            params[f"std of {where}"] = part.params.get("std", std)
+        else:
+            case.notes += names
+            sentence = f"{len(names)} blocks of {many}, each of its own: {'; '.join(names)}."
+            return case.found("mixture", sentence, params, (), "likely")
     return None
 
 
