@@ -36,6 +36,6 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@
 
-.venv/bench: .venv/test pyproject.toml
+.venv/bench: .venv/test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
 	touch $@

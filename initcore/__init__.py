@@ -8,9 +8,10 @@
 True
 
 ``schemes`` lists every way to fill a tensor, ``draw`` fills one, ``measure`` measures any tensor,
-``fit`` compares a measurement with a law, ``describe`` does all of it for a layer, ``identify``
-names the schemes that a tensor may come from, ``audit`` judges every tensor of a model or of a
-checkpoint, and ``assert_init`` does so in a test.
+``fit`` compares a measurement with a law, ``describe`` does all of it for a layer. ``identify``
+names the schemes that a tensor may come from. ``places`` says what each tensor of a model is, a
+recipe what it should hold; ``apply_recipe`` draws that. ``audit`` judges every tensor of a model or
+of a checkpoint, and ``assert_init`` does so in a test.
 """
 
 from initcore.audit import Audit, assert_init, audit
@@ -22,16 +23,20 @@ from initcore.fit import Fit, fit
 from initcore.identify import Identification, identify
 from initcore.layers import LAYERS, Layer
 from initcore.measure import Heat, Measurement, grid_for, measure
+from initcore.models import MODELS, build_model
 from initcore.recipes import RECIPES, Recipe, apply_recipe, get_recipe
 from initcore.report import Report, describe
+from initcore.roles import Dims, Place, infer_dims, places
 from initcore.schemes import Init, Scheme, Slot, schemes
 from initcore.snippet import snippet
 
 __all__ = [
     "DEFAULTS",
     "LAYERS",
+    "MODELS",
     "RECIPES",
     "Audit",
+    "Dims",
     "Draw",
     "Finding",
     "Fit",
@@ -42,6 +47,7 @@ __all__ = [
     "Layer",
     "Limits",
     "Measurement",
+    "Place",
     "Recipe",
     "Report",
     "Scheme",
@@ -50,6 +56,7 @@ __all__ = [
     "apply_recipe",
     "assert_init",
     "audit",
+    "build_model",
     "describe",
     "draw",
     "draw_spec",
@@ -57,8 +64,10 @@ __all__ = [
     "get_recipe",
     "grid_for",
     "identify",
+    "infer_dims",
     "measure",
     "measure_default",
+    "places",
     "schemes",
     "snippet",
 ]
