@@ -24,7 +24,7 @@ import threading
 import warnings
 import zipfile
 from collections.abc import Hashable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -215,24 +215,30 @@ def _buffer(size: int) -> Any:
 
 @dataclass(frozen=True)
 class _Filed:
-    """Values in a file, from byte ``offset`` on; ``stride`` where they are not in their order."""
+    """Values in a file, from byte ``offset`` on, without the first ``skip``.
+
+    ``stride``: where they are not in their order; such a tensor is small, and read whole.
+    """
 
     path: str
     offset: int
     dtype: str
     shape: tuple[int, ...]
     stride: tuple[int, ...] | None = None
+    skip: int = 0
 
     def read(self, start: int, stop: int) -> Tensor:
         dtype = DTYPES[self.dtype]
+        first, last = self.skip + start, self.skip + stop
         if self.stride is not None:
-            reach = sum((n - 1) * step for n, step in zip(self.shape, self.stride, strict=True)) + 1
-            stored = torch.frombuffer(self._bytes(self.offset, reach * dtype.itemsize), dtype=dtype)
-            return stored.as_strided(self.shape, self.stride).reshape(-1)[start:stop]
-        size = (stop - start) * dtype.itemsize
-        return torch.frombuffer(
-            self._bytes(self.offset + start * dtype.itemsize, size), dtype=dtype
-        )
+            raw = self._bytes(self.offset, _reach(self.shape, self.stride) * dtype.itemsize)
+            stored = torch.frombuffer(raw, dtype=dtype).as_strided(self.shape, self.stride)
+            return stored.reshape(-1)[first:last]
+        raw = self._bytes(self.offset + first * dtype.itemsize, (last - first) * dtype.itemsize)
+        return torch.frombuffer(raw, dtype=dtype)
+
+    def part(self, start: int, stop: int) -> _Filed:
+        return replace(self, skip=self.skip + start)
 
     def _bytes(self, offset: int, size: int) -> Any:
         into, done = _buffer(size), 0
@@ -247,12 +253,10 @@ class _Filed:
             raise InitError(f"{self.path} became shorter while it was read: audit it again")
         return into
 
-    def part(self, start: int, stop: int) -> Values:
-        if self.stride is not None:
-            assert (start, stop) == (0, math.prod(self.shape))
-            return self
-        offset = self.offset + start * DTYPES[self.dtype].itemsize
-        return _Filed(self.path, offset, self.dtype, (stop - start,))
+
+def _reach(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:
+    """How many values of the storage a tensor spans."""
+    return sum((n - 1) * step for n, step in zip(shape, stride, strict=True)) + 1
 
 
 def _of_path(path: Path) -> list[Entry]:
@@ -608,7 +612,7 @@ def _stored(path: Path, name: str, tensor: Tensor, size: int) -> Entry:
     if note or base is None:
         return Entry(name, shape, dtype, None, note=note)
     steps = tensor.stride()
-    reach = sum((n - 1) * step for n, step in zip(shape, steps, strict=True)) + 1
+    reach = _reach(shape, steps)
     offset = base + int(tensor.storage_offset()) * tensor.itemsize
     inside = tensor.storage_offset() >= 0 and min(steps, default=0) >= 0
     if not inside or offset + reach * tensor.itemsize > min(base + storage.nbytes(), size):

@@ -511,6 +511,26 @@ def _check_fresh(model: Model) -> Iterator[Finding]:
 _NEW = ("head", "lora_a", "lora_b")
 
 
+def _check_forget_bias(model: Model) -> Iterator[Finding]:
+    """A forget bias on both of an LSTM's biases: torch adds the two."""
+    cells: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for row in model.judged:
+        for block in row.study.blocks:
+            m = block.measurement
+            if row.study.place.role == "recurrent_bias" and block.name == "f" and m.min == m.max:
+                cells[re.sub("bias_(ih|hh)", "bias", row.name)].append((row.name, m.min))
+    for biases in cells.values():
+        values = [value for _, value in biases]
+        if len(biases) == 2 and all(values):
+            yield finding_of(
+                "forget_bias",
+                [name for name, _ in biases],
+                "the forget bias is set on both biases, which add up",
+                f"{number(values[0])} + {number(values[1])} = {number(sum(values))}",
+                "set it on one of the two, and the other to zero",
+            )
+
+
 # Weights in a row of which one may be zero, and not both: each is the other's gradient.
 _PAIRS = (
     ("q", "k"),
@@ -569,7 +589,8 @@ def _neighbours(rows: list[Audited]) -> Iterator[tuple[Audited, Audited]]:
     for i, one in enumerate(rows):
         for two in rows[i + 1 :]:
             pair = one.study.place.role, two.study.place.role
-            beside = two is rows[i + 1] or pair[0] != pair[1]
+            # Layers of no known place in a block follow each other in the order of their names.
+            beside = two is rows[i + 1] or not {"conv", "linear"} & set(pair)
             if beside and (pair in _PAIRS or pair[::-1] in _PAIRS):
                 yield one, two
 
@@ -664,6 +685,7 @@ CHECKS: tuple[Callable[[Model], Iterator[Finding]], ...] = (
     _check_copies,
     _check_repeats,
     _check_zeros,
+    _check_forget_bias,
     _check_parts,
     _check_fans,
     _check_default,

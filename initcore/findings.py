@@ -52,6 +52,7 @@ CODES: tuple[Code, ...] = (
     Code("default", "warning", "torch's default beside layers that were initialised otherwise"),
     Code("odd", "warning", "a tensor whose scale is not that of its like in the other blocks"),
     Code("fresh", "warning", "a tensor still at its initialisation, among trained ones"),
+    Code("forget_bias", "warning", "an LSTM's forget bias on both biases, which add up"),
     Code("dead", "error", "weights in a row that are all zero: no gradient reaches either"),
     Code("constant", "error", "a weight matrix of one value: its units never become different"),
     Code("doubled", "warning", "a constant set in both of two biases that add up"),

@@ -195,9 +195,10 @@ def _look(piece: _Piece, values: Tensor) -> _Seen:
             wide = matrix if matrix.itemsize > 2 else matrix.float()
             energies = np.vecdot(wide.numpy(), wide.numpy()).astype(np.float64)
         if not piece.whole:
-            # The buffer is read into again: copies.
-            rows = matrix[_sampled_rows(piece)].clone()
+            rows = matrix[_sampled_rows(piece)].clone()  # the buffer is read into again
             columns = matrix[:, : max(_SAMPLE // place.shape[0], 4)].clone()
+    elif piece.start == 0:
+        rows = values[:_SAMPLE].clone()
     return _Seen(measured, blocks, _first(values), row_keys, column_keys, energies, rows, columns)
 
 
@@ -381,7 +382,8 @@ def _runs(energies: Array, row: int) -> list[tuple[int, int]]:
     """Runs of rows whose scale is one, cut where it changes for good. Empty without rows.
 
     Each cut is the one of the largest likelihood ratio between two scales; it takes a change of
-    10 % that chance does not make, so that the slow drift of a trained vocabulary is none.
+    10 % that chance does not make, and makes at once: the slow drift of a trained vocabulary does
+    not.
     """
     return _cuts(energies, row, 0, len(energies), 4) if len(energies) > 1 else []
 
@@ -411,7 +413,10 @@ def _cuts(energies: Array, row: int, low: int, high: int, depth: int) -> list[tu
     spread = part / row
     inside = np.concatenate([spread[: at + 1] - before[at], spread[at + 1 :] - after[at]])
     noise = float(np.sqrt(np.mean(inside**2)) * math.sqrt(1 / (at + 1) + 1 / (n - at - 1)))
-    clear = abs(before[at] - after[at]) > 8 * noise
+    gap = abs(before[at] - after[at])
+    near = min(32, at + 1, n - at - 1)
+    here = abs(spread[at + 1 - near : at + 1].mean() - spread[at + 1 : at + 1 + near].mean())
+    clear = gap > 8 * noise and here > 0.5 * gap
     if not (abs(math.log(change)) > 0.1 and clear and ratio[at] > 30):
         return [(low, high)]
     middle = low + at + 1
@@ -610,7 +615,7 @@ def _join(seen: list[_Seen]) -> _Seen:
         row_keys=all_of("row_keys"),
         column_keys=first.column_keys,
         energies=all_of("energies"),
-        rows=torch.cat([one.rows for one in seen]) if first.rows.numel() else first.rows,
+        rows=torch.cat([one.rows for one in seen if one.rows.numel()]),
         columns=torch.cat([one.columns for one in seen]),
     )
 
