@@ -24,7 +24,7 @@ from torch.nn.utils import parametrizations
 from initcore.draw import torch_seeded
 from initcore.errors import InitError
 from initcore.models import build_model
-from initcore.recipes import Recipe, apply_recipe, get_recipe, parse_recipe
+from initcore.recipes import Recipe, apply_recipe, parse_recipe
 
 State = dict[str, Tensor]
 Source = nn.Module | State
@@ -104,7 +104,7 @@ def _cut(std: float, cut: float) -> Fill:
 
 def _bert(d: int = 256, blocks: int = 4) -> Shapes:
     """BERT in the names of transformers; vocabulary and context are cut short."""
-    shapes = {
+    shapes: Shapes = {
         "bert.embeddings.word_embeddings.weight": (1000, d),
         "bert.embeddings.position_embeddings.weight": (128, d),
         "bert.embeddings.token_type_embeddings.weight": (2, d),
@@ -130,7 +130,7 @@ def _bert(d: int = 256, blocks: int = 4) -> Shapes:
 
 def _gpt2(d: int = 256, blocks: int = 6) -> Shapes:
     """GPT-2 in the names of transformers, whose Conv1D stores its matrices as (in, out)."""
-    shapes = {"transformer.wte.weight": (1000, d), "transformer.wpe.weight": (128, d)}
+    shapes: Shapes = {"transformer.wte.weight": (1000, d), "transformer.wpe.weight": (128, d)}
     for i in range(blocks):
         at = f"transformer.h.{i}"
         matrices = {
@@ -211,12 +211,13 @@ def _moved(state: Mapping[str, Tensor], seed: int) -> State:
     generator = torch.Generator().manual_seed(seed + 1)
     moved = {}
     for name, tensor in state.items():
-        shift = torch.randn(len(tensor), generator=generator) * 0.05
-        moved[name] = tensor + shift if tensor.dim() == 1 else tensor.clone()
-        if tensor.dim() > 1:
-            rows = torch.randn(len(tensor), 4, generator=generator)
-            columns = torch.randn(4, tensor[0].numel(), generator=generator)
-            moved[name] += tensor.std() * (rows @ columns).reshape(tensor.shape)
+        if tensor.dim() == 1:
+            moved[name] = tensor + 0.05 * torch.randn(len(tensor), generator=generator)
+            continue
+        matrix = tensor.reshape(-1, tensor.shape[-1])
+        rows = torch.randn(len(matrix), 4, generator=generator)
+        columns = torch.randn(4, matrix.shape[1], generator=generator)
+        moved[name] = (matrix + tensor.std() * rows @ columns).reshape(tensor.shape)
     return moved
 
 
@@ -230,7 +231,7 @@ def _attention(seed: int) -> nn.MultiheadAttention:
 
 @torch.no_grad()
 def _attention_by_thirds(seed: int) -> nn.MultiheadAttention:
-    module, generator = _attention(seed), torch.Generator().manual_seed(seed)
+    module, generator = _attention(seed), torch.Generator().manual_seed(seed + 1)
     for third in module.in_proj_weight.chunk(3):
         nn.init.xavier_uniform_(third, generator=generator)
     return module
@@ -311,7 +312,7 @@ def _tied(std: float) -> Build:
 
 
 def _clamping(name: str, tensor: Tensor, generator: torch.Generator) -> None:
-    """torch's trunc_normal_ before 2.12, line by line, for mean 0, std 0.02 and bounds ±2."""
+    """Torch's trunc_normal_ before 2.12, line by line, for mean 0, std 0.02 and bounds ±2."""
     std, low, high = 0.02, -2.0, 2.0
 
     def cdf(x: float) -> float:
@@ -325,7 +326,7 @@ def _in_bfloat16(matrix: Fill) -> Build:
     """A Llama drawn in bfloat16, the matrices of std 0.02 by ``matrix``."""
 
     def build(seed: int) -> State:
-        laws = _torchtitan()
+        laws = _torchtitan(blocks=2)
 
         def fill(name: str, tensor: Tensor, generator: torch.Generator) -> None:
             half = tensor.bfloat16()
@@ -333,7 +334,7 @@ def _in_bfloat16(matrix: Fill) -> Build:
             own(name, half, generator)
             tensor.copy_(half)
 
-        state = _filled(_llama(), seed, fill)
+        state = _filled(_llama(d=128, blocks=2, ff=344), seed, fill)
         return {name: tensor.bfloat16() for name, tensor in state.items()}
 
     return build
@@ -813,7 +814,7 @@ BUGS: tuple[Bug, ...] = (
         "nanogpt",
         _experts_drawn,
         "scale",
-        "uniform(-0.001, 0.001)",
+        "the values are uniform(a=−0.001, b=0.001)",
         r"model\.layers\.\d\.mlp\.experts\.(gate_up|down)_proj",
     ),
     Bug(
@@ -859,7 +860,7 @@ def _lora(seed: int) -> State:
 
 
 def _lora_embedding(seed: int) -> State:
-    """loralib's adapter of an embedding: A is zero there, and B is not."""
+    """Loralib's adapter of an embedding: A is zero there, and B is not."""
     state = _gpt2_drawn(seed)
     generator = torch.Generator().manual_seed(seed + 1)
     state["transformer.wte.lora_A"] = torch.zeros(8, 1000)
@@ -890,7 +891,7 @@ INTENDED: tuple[Example, ...] = (
         "ViT's head is zero, as in the paper's code: the features get no gradient in the first "
         "step only.",
         _zero_head,
-        None,
+        "vit_jax",
     ),
     Example(
         "zero_lora_b",

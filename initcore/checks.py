@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from initcore.checkpoint import PIECE, Entry, Source, entries, in_pieces, title_of
-from initcore.findings import Audited, Finding, Model, finding_of, is_weight, listed
+from initcore.findings import Audited, Finding, Model, finding_of, is_fresh, is_weight, listed
 from initcore.fit import NEGLIGIBLE_STD
 from initcore.identify import Identification
 from initcore.laws import number
@@ -64,9 +64,13 @@ def _check_garbage(model: Model) -> Iterator[Finding]:
 # --- copies -------------------------------------------------------------------------------------
 
 
+# Numbers that count blocks or layers; those of conv1, fc2 and w3 tell parts of a block apart.
+_COUNTER = re.compile(r"(?<![^.])\d+(?=\.)|(?<=layer|stage|block|group)_?\d+(?=\.)|(?<=_l)\d+")
+
+
 def _kin(name: str) -> str:
-    """The name without its numbers: that of its like in the other blocks."""
-    return re.sub(r"\d+", "#", name)
+    """The name without the numbers of blocks: that of its like in the other blocks."""
+    return _COUNTER.sub("#", name)
 
 
 _COPY = re.compile(
@@ -84,7 +88,8 @@ def _check_copies(model: Model) -> Iterator[Finding]:
     groups: dict[bytes, list[Audited]] = defaultdict(list)
     for row in model.judged:
         start = row.study.start
-        if len(start) >= 16 and row.study.measurement and row.study.measurement.std:
+        # Of a few values, as of an identity or a bias of ones and zeros, equality says nothing.
+        if len(set(start.tolist())) >= 16:
             signs = np.signbit(start[:_SIGNS])
             groups[np.packbits(signs ^ signs[0]).tobytes()].append(row)
     same: dict[str, list[list[str]]] = defaultdict(list)
@@ -169,7 +174,9 @@ def _identical(model: Model, sets: list[list[str]]) -> Iterator[Finding]:
         elif len({_kin(name) for name in names}) == 1:
             blocks["layers",].append(names)
         else:
-            blocks["names", *names].append(names)
+            blocks["names",].append(names)
+    if ("names",) in blocks:  # the seed that made different layers equal made like ones equal
+        blocks["names",] += blocks.pop(("layers",), [])
     for (kind, *_), groups in blocks.items():
         flat = [name for names in groups for name in names]
         if kind == "copies":
@@ -216,6 +223,16 @@ def _check_repeats(model: Model) -> Iterator[Finding]:
             what = "columns" if repeats.axis else "rows"
             first, second = repeats.pair
             share = repeats.copies / repeats.count
+            if repeats.axis == 0 and any(b.name.startswith("expert") for b in row.study.blocks):
+                yield finding_of(
+                    "identical",
+                    [row.name],
+                    "experts that start equal: they were drawn with one seed",
+                    f"{repeats.copies:,} of {repeats.count:,} experts equal an earlier one; expert "
+                    f"{second:,} equals {first:,}",
+                    "draw each expert on its own, from one generator",
+                )
+                continue
             evidence = (
                 f"{repeats.copies:,} of {repeats.count:,} {what} equal an earlier one; "
                 f"{what[:-1]} {second:,} equals {first:,}"
@@ -271,7 +288,7 @@ def _check_parts(model: Model) -> Iterator[Finding]:
                 "draw the new rows from the law of the old ones, or from their mean",
             )
         differing = [block for block in study.blocks if block.identification]
-        if not differing or row.agrees or row.expected or _meant(study):
+        if not differing or row.state == "trained" or row.expected or _meant(study):
             continue
         stds = [f"{b.name}: std {number(b.measurement.std)}" for b in differing]
         if {b.measurement.std > 0 for b in differing} == {True}:
@@ -326,6 +343,9 @@ def _check_fans(model: Model) -> Iterator[Finding]:
         elif len(place.shape) == 3 and place.role in MATRICES:
             stored = Layer("conv1d", (place.shape[1], place.shape[0], place.shape[2]))
             yield from _read_off(row, m, layer, stored, "the stacked shape")
+        elif place.transposed:
+            stored = Layer("linear", (layer.fan_out, layer.fan_in))
+            yield from _read_off(row, m, layer, stored, "the shape as stored, (in, out)")
 
 
 def _canonical(layer: Layer) -> dict[str, float]:
@@ -400,22 +420,34 @@ def _is_default(found: Identification) -> bool:
 
 
 def _check_default(model: Model) -> Iterator[Finding]:
-    """Torch's default where most other weights were initialised otherwise."""
+    """Torch's default where most other weights were initialised otherwise.
+
+    Code that initialises goes by the type of a layer: a type that was left alone altogether may be
+    meant, as the classifier of a ResNet is.
+    """
     rows = [(row, found) for row, found, _ in _unjudged(model.matrices)]
     left = [row for row, found in rows if _is_default(found)]
-    changed = len(rows) - len(left)
-    if left and changed > len(left):
-        names = [row.name for row in left]
-        m = left[0].study.measurement
-        assert m is not None
-        yield finding_of(
-            "default",
-            names,
-            "torch's default was never replaced here, though it was elsewhere",
-            f"{len(left)} of {len(rows)} weights have the default law, as {names[0]} with std "
-            f"{number(m.std)}",
-            "extend the initialisation to these modules, if the default is not meant",
-        )
+    changed = {_type(row) for row, found in rows if not _is_default(found)}
+    if not left or 2 * len(left) >= len(rows):
+        return
+    for severity, names in (
+        ("warning", [row.name for row in left if _type(row) in changed]),
+        ("info", [row.name for row in left if _type(row) not in changed]),
+    ):
+        if names:
+            yield finding_of(
+                "default",
+                names,
+                "torch's default was never replaced here, though it was elsewhere",
+                f"{len(left)} of {len(rows)} weights have the default law, such as {names[0]}",
+                "extend the initialisation to these modules, if the default is not meant",
+                "warning" if severity == "warning" else "info",
+            )
+
+
+def _type(row: Audited) -> str:
+    layer = row.study.place.layer
+    return layer.slug if layer else row.study.place.role
 
 
 def _check_odd(model: Model) -> Iterator[Finding]:
@@ -451,25 +483,32 @@ def _check_fresh(model: Model) -> Iterator[Finding]:
     """Weights still at their initialisation among trained ones."""
     weights = [row for row in model.judged if len(row.study.place.shape) > 1]
     trained = [row for row in weights if row.state == "trained"]
-    fresh = [
-        row
-        for row in weights
-        if row.state == "at init"
-        and row.study.measurement
-        and row.study.measurement.std
-        and row.study.identification
-        and row.study.identification.confidence == "certain"
-    ]
-    if fresh and len(trained) > len(fresh):
-        found = fresh[0].study.identification
-        assert found is not None
-        yield finding_of(
-            "fresh",
-            [row.name for row in fresh],
-            "still at its initialisation, among trained weights: never loaded, or never trained",
-            f"{len(trained)} weights are trained; {fresh[0].name}: {found.sentence}",
-            "check that its key is in the checkpoint, and that it gets a gradient",
-        )
+    fresh = [row for row in weights if is_fresh(row)]
+    if len(trained) <= len(fresh):
+        return
+    # A recipe that is met, an adapter and a head are as they are before fine-tuning.
+    new = [row for row in fresh if row.agrees or row.study.place.role in _NEW]
+    texts = {
+        "warning": "still at its initialisation, among trained weights: never loaded, or never "
+        "trained",
+        "info": "new beside trained weights, as before fine-tuning",
+    }
+    for severity, rows in (("warning", [r for r in fresh if r not in new]), ("info", new)):
+        if rows:
+            found = rows[0].study.identification
+            assert found is not None
+            yield finding_of(
+                "fresh",
+                [row.name for row in rows],
+                texts[severity],
+                f"{len(trained)} weights are trained; {rows[0].name}: {found.sentence}",
+                "check that its key is in the checkpoint, and that it gets a gradient",
+                "warning" if severity == "warning" else "info",
+            )
+
+
+# What people add to a trained model.
+_NEW = ("head", "lora_a", "lora_b")
 
 
 def _check_forget_bias(model: Model) -> Iterator[Finding]:
@@ -561,12 +600,34 @@ def _all_zero(row: Audited) -> bool:
     return m is not None and m.zeros == m.count
 
 
+def _check_doubled(model: Model) -> Iterator[Finding]:
+    """A constant other than 0 in both of a recurrent layer's biases, which add up."""
+    biases = {row.name: row for row in model.judged if row.study.place.role == "recurrent_bias"}
+    for name, row in biases.items():
+        other = biases.get(name.replace("_ih", "_hh"))
+        if other is None or other is row:
+            continue
+        pairs = zip(row.study.blocks, other.study.blocks, strict=False)
+        for one, two in pairs if not (row.agrees and other.agrees) else ():
+            m = one.measurement
+            if m.min == m.max == two.measurement.min == two.measurement.max != 0:
+                gate = {"f": "the forget bias"}.get(one.name, f"the bias of gate {one.name}")
+                yield finding_of(
+                    "doubled",
+                    [name, other.name],
+                    f"{gate} is set on both biases, which add up",
+                    f"{number(m.min)} in each gives {number(2 * m.min)}",
+                    "set it on one of the two, and the other to 0",
+                )
+
+
 def _check_head(model: Model) -> Iterator[Finding]:
-    tied = {row.study.tied for row in model.rows if row.study.place.role == "head"}
+    # An embedding that is a head, too, is judged by what is expected of the head.
+    tied = {row.study.tied: row for row in model.rows if row.study.place.role == "head"}
     for row in model.judged:
         place, m = row.study.place, row.study.measurement
-        is_head = place.role == "head" or (place.role == "embedding" and row.name in tied)
-        if not is_head or m is None or row.agrees or len(place.shape) != 2:
+        head = row if place.role == "head" else tied.get(row.name)
+        if head is None or m is None or head.agrees or len(place.shape) != 2:
             continue
         logits = m.std * math.sqrt(place.shape[1])
         if row.state == "at init" and logits > 5:
@@ -630,6 +691,7 @@ CHECKS: tuple[Callable[[Model], Iterator[Finding]], ...] = (
     _check_default,
     _check_odd,
     _check_fresh,
+    _check_doubled,
     _check_head,
     _check_depth,
     _check_ties,

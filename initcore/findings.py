@@ -55,6 +55,7 @@ CODES: tuple[Code, ...] = (
     Code("forget_bias", "warning", "an LSTM's forget bias on both biases, which add up"),
     Code("dead", "error", "weights in a row that are all zero: no gradient reaches either"),
     Code("constant", "error", "a weight matrix of one value: its units never become different"),
+    Code("doubled", "warning", "a constant set in both of two biases that add up"),
     Code("head", "warning", "logits that start far from zero: a head with an embedding's scale"),
     Code("depth", "info", "how the scale changes with depth"),
     Code("missing", "warning", "a tensor that the checkpoint does not have"),
@@ -159,6 +160,14 @@ def is_weight(study: Study) -> bool:
     role = study.place.role
     weight = role in MATRICES or role.startswith(("conv", "recurrent_input", "recurrent_hidden"))
     return weight and len(study.place.shape) > 1
+
+
+def is_fresh(row: Audited) -> bool:
+    """Whether a tensor is at its initialisation beyond doubt: drawn, and large enough to tell."""
+    found, m = row.study.identification, row.study.measurement
+    drawn = m is not None and m.std > 0 and len(row.study.place.shape) > 1
+    certain = found is not None and found.confidence == "certain"
+    return drawn and certain and row.state == "at init"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -96,10 +96,13 @@ def _root(quantity: Callable[[Case], float | None], power: float = 0.5) -> Ratio
 
 
 def _fans(case: Case) -> tuple[float, float]:
-    """(fan_in, fan_out) of a weight; nan for anything else, as for an embedding, a lookup."""
+    """(fan_in, fan_out) of a layer's weight, which its bias is drawn by, too.
+
+    nan for anything else, as for an embedding, a lookup.
+    """
     layer = case.layer
-    weight = case.place.role in MATRICES or case.place.role.startswith("conv")
-    if layer is None or not weight:
+    fanned = case.place.role in (*MATRICES, "bias") or case.place.role.startswith("conv")
+    if layer is None or not fanned:
         return math.nan, math.nan
     return float(layer.fan_in), float(layer.fan_out)
 
@@ -163,6 +166,18 @@ def _share(case: Case) -> float | None:
     """(ℓ + 1) ÷ L."""
     whole, now = _additions(case), _so_far(case)
     return now / whole if whole and now and case.ends_residual else None
+
+
+def _next(case: Case) -> float | None:
+    """(ℓ + 1) ÷ (ℓ + 2), of a projection into the residual stream."""
+    depth = case.place.depth
+    return (depth + 1) / (depth + 2) if depth is not None and case.ends_residual else None
+
+
+def _last(case: Case) -> float | None:
+    """(ℓ + 1) ÷ ℓ, with 1 for the first block, which 0 would make infinite."""
+    depth = case.place.depth
+    return (depth + 1) / max(depth, 1) if depth is not None and case.ends_residual else None
 
 
 def _attention(quantity: Callable[[Dims], int | None]) -> Callable[[Case], float | None]:
@@ -259,6 +274,18 @@ CAUSES: tuple[Cause, ...] = (
         _root(_share, -0.5),
         "it is scaled by 1/√(2(ℓ+1)) where 1/√(2L) is meant",
         "use the number of blocks instead of the index of the block",
+    ),
+    Cause(
+        "depth_index_high",
+        _root(_next),
+        "the index of the block is off by one: it counts from 2",
+        "count the blocks from 1: √(2(ℓ+1)), ℓ from 0",
+    ),
+    Cause(
+        "depth_index_low",
+        _root(_last),
+        "the index of the block is off by one: it counts from 0",
+        "count the blocks from 1: √(2(ℓ+1)), ℓ from 0",
     ),
     Cause(
         "depth_halved",
@@ -469,9 +496,12 @@ def decode(ratio: float, error: float, case: Case) -> tuple[Match, ...]:
     """The causes that leave this ratio, the closest first; equal ones in the order of ``CAUSES``.
 
     ``error`` is one standard error of the ratio, relative to it. A cause fits within 4 of them, or
-    within half a per cent; one that would be no mistake here, a ratio of 1, never does.
+    within half a per cent; one that would be no mistake here, a ratio of 1, never does. Values that
+    were not cut where a cut is expected may also be a mistake times the law before its cut.
     """
     allowed = max(NEGLIGIBLE_STD, 4 * error)
+    uncut = _uncut(case) if case.family == "normal" else math.nan
+    ratios = [ratio] if math.isnan(uncut) else [ratio, ratio / uncut]
     found = []
     for cause in CAUSES:
         predicted = cause.ratio(case)
@@ -479,7 +509,7 @@ def decode(ratio: float, error: float, case: Case) -> tuple[Match, ...]:
             continue
         if not cause.fits(case.family) or abs(math.log(predicted)) <= 2 * allowed:
             continue
-        off = ratio / predicted
+        off = min((one / predicted for one in ratios), key=lambda one: abs(math.log(one)))
         if abs(math.log(off)) <= allowed:
             found.append(Match(cause, predicted, off))
     # Predictions that no tensor could tell apart are equally close.

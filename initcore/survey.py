@@ -309,6 +309,8 @@ def _identify(
         tensor, shape = tensor.T, shape[::-1]
     if layer and shape not in (layer.weight_shape, layer.bias_shape):
         layer = None
+    if layer is None and len(shape) > 2 and shape[0] == 1:  # positions or tokens of one batch
+        tensor, shape = tensor[0], shape[1:]
     found = identify(tensor, layer, measurement=measured, shape=shape)
     if columns.numel() and place.shape[0] > math.prod(place.shape[1:]):
         # A few of the columns of a tall orthogonal matrix are one, too; a few rows are not.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from initcore.findings import Audited, Finding, Model, finding_of
+from initcore.findings import Audited, Finding, Model, finding_of, is_fresh
 from initcore.fit import NEGLIGIBLE_STD, std_error
 from initcore.identify import Identification
 from initcore.laws import Constant, HaarCoordinate, Law, Normal, TruncatedNormal, number
@@ -24,17 +24,21 @@ from initcore.survey import Block, Study
 class Verdict:
     """A tensor, or a part of one, held against the law it should have.
 
-    code: "" where it agrees, else that of the finding. ratio: measured std ÷ the law's, error: its
-    standard error; nan where the law has no spread.
+    found: what it holds. code: "" where it agrees, else that of the finding. ratio: measured std ÷
+    the law's, error: its standard error; nan where the law has no spread.
     """
 
     name: str
     measurement: Measurement
-    family: str
+    found: Identification
     option: Option
     code: str
     ratio: float
     error: float
+
+    @property
+    def family(self) -> str:
+        return self.found.family
 
 
 def held_against(study: Study, expected: Expectation) -> list[Verdict]:
@@ -47,7 +51,7 @@ def held_against(study: Study, expected: Expectation) -> list[Verdict]:
         part = next(part for part in expected.parts if part.name == "centre")
         code = "" if delta else "law"
         option = part.options[0]
-        return [Verdict("", study.measurement, whole.family, option, code, math.nan, math.nan)]
+        return [Verdict("", study.measurement, whole, option, code, math.nan, math.nan)]
     verdicts = []
     for part in expected.parts:
         parts = [block for block in study.blocks if block.index == part.index]
@@ -86,7 +90,7 @@ def _verdict(block: Block, found: Identification, option: Option) -> Verdict:
     m, law = block.measurement, option.law
 
     def say(code: str, ratio: float = math.nan, error: float = math.nan) -> Verdict:
-        return Verdict(block.name, m, found.family, option, code, ratio, error)
+        return Verdict(block.name, m, found, option, code, ratio, error)
 
     if found.family == "garbage":
         return say("garbage")
@@ -148,11 +152,12 @@ def check_recipe(model: Model) -> Iterator[Finding]:
     if model.recipe is None:
         return
     groups: dict[tuple[str, str, str, str], list[tuple[str, Verdict, Case]]] = defaultdict(list)
-    trained = [row.name for row in model.judged if row.state == "trained" and row.agrees is False]
-    expected = sum(row.agrees is not None for row in model.judged)
-    mostly = len(trained) > 0.3 * expected
+    # Vectors are too short to tell, and a trained one is no constant: matrices decide.
+    expected = [row for row in model.judged if row.expected and len(row.study.place.shape) > 1]
+    trained = [row.name for row in expected if row.state == "trained" and not row.agrees]
+    mostly = len(trained) > 0.3 * len(expected)
     for row in model.judged:
-        if row.expected is None or row.agrees or (mostly and row.state == "trained"):
+        if row.expected is None or row.agrees or (mostly and not is_fresh(row)):
             continue
         place = row.study.place
         for verdict in held_against(row.study, row.expected):
@@ -169,7 +174,7 @@ def check_recipe(model: Model) -> Iterator[Finding]:
             "trained",
             trained,
             "these tensors are trained, or something else; a recipe speaks of fresh ones",
-            f"{len(trained)} of {expected} tensors follow no initialisation",
+            f"{len(trained)} of {len(expected)} matrices follow no initialisation",
             "audit the model before its first step, or leave the recipe out",
         )
 
@@ -246,9 +251,10 @@ def _scale_finding(causes: tuple[Cause, ...], members: Members) -> Finding:
             if times > 1
             else (f"{number(1 / times)} × too small" if times > 0 else "zero")
         )
-        return finding_of(
-            "scale", names, f"the scale is {size}", evidence, "draw from the law that is meant"
-        )
+        labels = {v.found.schemes[0].label if v.found.schemes else "" for _, v, _ in members}
+        held = f": the values are {labels.pop()}" if len(labels) == 1 and labels != {""} else ""
+        cause = f"the scale is {size}{held}"
+        return finding_of("scale", names, cause, evidence, "draw from the law that is meant")
     cause = "; or ".join(cause.sentence for cause in causes[:4])
     fix = "; or ".join(dict.fromkeys(cause.mend for cause in causes[:4]))
     return finding_of("scale", names, cause, evidence, fix)
