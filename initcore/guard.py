@@ -5,7 +5,7 @@
 >>> print(guard(get_recipe("gpt2"), "build_model('gpt')", imports))
 '''Every tensor is initialised as the recipe has it: GPT-2 as released.'''
 <BLANKLINE>
-from initcore.audit import assert_init
+from initcore import assert_init
 from initcore.models import build_model
 <BLANKLINE>
 RECIPE = 'gpt2'
@@ -32,7 +32,7 @@ def guard(recipe: Recipe, source: str, *imports: str) -> str:
     source: a Python expression for what is checked, a module or the path of a checkpoint, and
     imports: the lines it needs. A recipe that is not built in is written into the file.
     """
-    lines = {"from initcore.audit import assert_init", *imports}
+    lines = {"from initcore import assert_init", *imports}
     stated = repr(recipe.slug)
     if recipe not in RECIPES:
         lines.add("from initcore.recipes import parse_recipe")

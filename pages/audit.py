@@ -86,8 +86,9 @@ def open_row(names: list[str]) -> None:
 
 def show_table(made: Audit, by_name: dict[str, list[Finding]]) -> None:
     """All tensors, to sort, to filter and to open."""
-    left, right = st.columns([3, 1])
-    with left:
+    # The table's own buttons, which appear above its right end, must not cover a whole control.
+    left, right = st.columns([1, 3])
+    with right:
         found = st.text_input(
             "Find a tensor",
             key="find",
@@ -95,8 +96,10 @@ def show_table(made: Audit, by_name: dict[str, list[Finding]]) -> None:
             icon=":material/search:",
             bind="query-params",
         )
-    with right:
-        severity = controls.choice("With", ["all", *SEVERITIES], "all", "severity")
+    with left:
+        severity = controls.choice(
+            "Findings", ["all", *SEVERITIES], "all", "severity", "The gravest finding."
+        )
     lines = [line(row, by_name.get(row.name, [])) for row in made.tensors]
     lines = [
         one
@@ -109,9 +112,9 @@ def show_table(made: Audit, by_name: dict[str, list[Finding]]) -> None:
         return
     names = [str(one["tensor"]) for one in lines]
     opened = st.session_state.get(TENSOR)
-    st.session_state[TABLE] = {
-        "selection": {"rows": [names.index(opened)] if opened in names else []}
-    }
+    # All three, as the browser states it: what differs would count as a choice of the visitor's.
+    rows = [names.index(opened)] if opened in names else []
+    st.session_state[TABLE] = {"selection": {"rows": rows, "columns": [], "cells": []}}
     numeric = ("std", "expected std", "ratio", "mean")
     st.dataframe(
         pd.DataFrame(lines),
@@ -257,7 +260,8 @@ if what is None:
 
 heading.title(f"Audit of {show.plain(what.title)}", anchor=False)
 if isinstance(what, audits.Known):
-    st.caption(f"{what.bug.story} Reported as {', '.join(what.bug.threads)}.")
+    threads = ", ".join(what.bug.threads)
+    st.caption(show.plain(f"{what.bug.story} Reported as {threads}."))
 if isinstance(held, InitError):
     refuse(held, REFUSED)
 try:

@@ -81,9 +81,29 @@ def with_depth(audit: Audit, palette: Palette) -> Chart | None:
         palette,
         360,
         {"title": title("block"), "showline": True, "dtick": 1 if blocks <= 24 else None},
-        {"type": "log", "title": title("std"), "showgrid": True, "nticks": 8},
+        {"title": title("std"), "showgrid": True} | _logarithmic(shown),
     )
     return Chart(plot, _depth_alt(shown, expected, blocks))
+
+
+# Ticks of a logarithmic axis within a decade: the first that are enough.
+_TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0))
+
+
+def _logarithmic(points: Sequence[_Point]) -> dict[str, object]:
+    values = [v for point in points for v in (point.std, point.expected) if v > 0]
+    low, high = min(values) / 1.25, max(values) * 1.25
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for steps in _TICKS:
+        ticks = [v for k in decades for step in steps if low <= (v := step * 10.0**k) <= high]
+        if len(ticks) > 3:
+            break
+    return {
+        "type": "log",
+        "range": [math.log10(low), math.log10(high)],
+        "tickvals": ticks,
+        "ticktext": [number(tick) for tick in ticks],
+    }
 
 
 def _points(audit: Audit) -> list[_Point]:

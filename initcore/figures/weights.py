@@ -275,8 +275,10 @@ def distribution(
     """
     low, high = span or padded(*_own_range(m, *laws.values()))
     edges, shares, density = _bars(m, *laws.values())
-    heights = [_height(m, law) for law in laws.values()]
-    top = top or 1.1 * (max(heights, default=0.0) or float(density.max(initial=0.0))) or 1.0
+    highest = max((_height(m, law) for law in laws.values()), default=0.0)
+    if not highest and m.min < m.max:
+        highest = float(density.max(initial=0.0))
+    top = top or 1.1 * highest or 1.0
     traces: list[Trace] = [
         {
             "type": "bar",

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
+MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults", "Audit"]
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,7 @@ MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
         ("lesson", {"step": 4}),
         ("schemes", {}),
         ("defaults", {"find": "LSTM", "seed": 3}),
+        ("audit", {"source": "model", "model": "lstm", "tensor": "head.weight", "seed": 3}),
     ],
 )
 def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, settle, page, query):
