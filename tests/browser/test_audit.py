@@ -61,10 +61,10 @@ def test_a_checkpoint_is_uploaded_audited_opened_and_kept(
     kept = json.loads(download(tab, "Audit (JSON)"))
     assert kept["tensors"] == audit(checkpoint, "auto").as_dict()["tensors"]
     assert kept["source"] == "model.safetensors"
-    assert "<html" in download(tab, "Report")
-    assert FAULTY in download(tab, "Tensors")
+    assert "<html" in download(tab, "Report (HTML)")
+    assert FAULTY in download(tab, "Tensors (CSV)")
     # The test stands beside the checkpoint, and fails as the page says.
     names = {"__file__": str(tmp_path / "test_init.py")}
-    exec(download(tab, "Test"), names)
+    exec(download(tab, "Test (pytest)"), names)
     with pytest.raises(AssertionError, match=re.escape(FAULTY)):
         names["test_every_tensor_is_as_the_recipe_has_it"]()
