@@ -162,7 +162,7 @@ def _progress_bar() -> Progress | None:
         return None
 
     def show(share: float, now: str = "") -> None:
-        print(f"\r\033[K{share:4.0%} {now}", end="\r", file=sys.stderr, flush=True)
+        print(f"\r\033[K{share:4.0%} {_printable(now)}", end="\r", file=sys.stderr, flush=True)
 
     return show
 
@@ -225,7 +225,10 @@ def _scheduler(address: str | None) -> Iterator[Executor | None]:
     except (OSError, ValueError) as error:
         raise InitError(f"--scheduler {address}: {error or 'no answer'}") from None
     with client:
-        yield client.get_executor(pure=False)
+        try:
+            yield client.get_executor(pure=False)
+        except (distributed.KilledWorker, distributed.core.CommClosedError, OSError) as error:
+            raise InitError(f"--scheduler {address}: {type(error).__name__}: {error}") from None
 
 
 def _schemes(options: argparse.Namespace) -> int:

@@ -208,21 +208,27 @@ Members = list[tuple[str, Verdict, Case]]
 
 
 def _by_cause(members: Members) -> Iterator[tuple[tuple[Cause, ...], Members]]:
-    """Members that one cause explains together; one by one where none does."""
+    """Members that one cause explains together, else by what explains each."""
     seen = [(verdict.ratio, verdict.error, case) for _, verdict, case in members]
     causes = decode_together(seen)
     if causes or len(members) == 1:
         yield causes, members
         return
-    groups: dict[tuple[str, ...], Members] = defaultdict(list)
-    found: dict[tuple[str, ...], tuple[Cause, ...]] = {}
+    groups: dict[tuple[Cause, ...], Members] = defaultdict(list)
     for member, one in zip(members, seen, strict=True):
-        own = tuple(match.cause for match in decode(*one))
-        key = tuple(cause.slug for cause in own) or (f"{one[0]:.2g}",)
-        groups[key].append(member)
-        found[key] = own
-    for key, part in groups.items():
-        yield found[key], part
+        groups[tuple(match.cause for match in decode(*one))].append(member)
+    for own, part in groups.items():
+        yield from ((own, run) for run in ([part] if own else _runs(part)))
+
+
+def _runs(members: Members) -> list[Members]:
+    """Members that nothing explains, those of about one ratio together."""
+    runs: list[Members] = []
+    for member in sorted(members, key=lambda one: one[1].ratio):
+        if not runs or member[1].ratio > 1.1 * runs[-1][-1][1].ratio:
+            runs.append([])
+        runs[-1].append(member)
+    return runs
 
 
 def _scale_finding(causes: tuple[Cause, ...], members: Members) -> Finding:
