@@ -227,7 +227,7 @@ def _scheduler(address: str | None) -> Iterator[Executor | None]:
     with client:
         try:
             yield client.get_executor(pure=False)
-        except (distributed.KilledWorker, distributed.comm.CommClosedError, OSError) as error:
+        except (distributed.KilledWorker, OSError) as error:
             raise InitError(f"--scheduler {address}: {type(error).__name__}: {error}") from None
 
 
