@@ -9,7 +9,8 @@ True
 
 ``schemes`` lists every way to fill a tensor, ``draw`` fills one, ``measure`` measures any tensor,
 ``fit`` compares a measurement with a law, ``describe`` does all of it for a layer, ``identify``
-names the schemes that a tensor may come from.
+names the schemes that a tensor may come from. ``places`` says what each tensor of a model is, a
+recipe what it should hold; ``apply_recipe`` draws that.
 """
 
 from initcore.defaults import DEFAULTS, measure_default
@@ -19,13 +20,19 @@ from initcore.fit import Fit, fit
 from initcore.identify import Identification, identify
 from initcore.layers import LAYERS, Layer
 from initcore.measure import Heat, Measurement, grid_for, measure
+from initcore.models import MODELS, build_model
+from initcore.recipes import RECIPES, Recipe, apply_recipe, get_recipe
 from initcore.report import Report, describe
+from initcore.roles import Dims, Place, infer_dims, places
 from initcore.schemes import Init, Scheme, Slot, schemes
 from initcore.snippet import snippet
 
 __all__ = [
     "DEFAULTS",
     "LAYERS",
+    "MODELS",
+    "RECIPES",
+    "Dims",
     "Draw",
     "Fit",
     "Heat",
@@ -35,18 +42,25 @@ __all__ = [
     "Layer",
     "Limits",
     "Measurement",
+    "Place",
+    "Recipe",
     "Report",
     "Scheme",
     "Slot",
     "Spec",
+    "apply_recipe",
+    "build_model",
     "describe",
     "draw",
     "draw_spec",
     "fit",
+    "get_recipe",
     "grid_for",
     "identify",
+    "infer_dims",
     "measure",
     "measure_default",
+    "places",
     "schemes",
     "snippet",
 ]
