@@ -19,8 +19,8 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -35,8 +35,9 @@ from initcore.draw import Spec, draw_spec
 from initcore.errors import InitError
 from initcore.laws import number
 from initcore.layers import Layer
-from initcore.measure import Progress
-from initcore.problems import Data, Part, get_problem, load
+from initcore.measure import Progress, single_threaded
+from initcore.problems import Part, get_problem, load
+from initcore.report import finite
 from initcore.schemes import Init
 
 Array = npt.NDArray[np.float64]
@@ -231,7 +232,8 @@ class RaceState:
 
 def start(spec: RaceSpec) -> RaceState:
     """The race before its first step: weights drawn and evaluated."""
-    return RaceState(spec, tuple(_at_start(spec, entrant) for entrant in spec.entrants))
+    with single_threaded() as worker:
+        return RaceState(spec, tuple(worker.map(partial(_at_start, spec), spec.entrants)))
 
 
 def train(state: RaceState, steps: int | None = None) -> Iterator[RaceState]:
@@ -242,11 +244,17 @@ def train(state: RaceState, steps: int | None = None) -> Iterator[RaceState]:
     """
     goal = state.spec.steps if steps is None else steps
     spec, runners = state.spec, list(state.runners)
-    while min(runner.step for runner in runners) < goal:
-        # The one that is furthest behind goes first, so that all keep level.
-        index = min(range(len(runners)), key=lambda i: runners[i].step)
-        runners[index] = _advance(spec, spec.entrants[index], runners[index], goal)
-        yield RaceState(spec, tuple(runners))
+    # Matrices this small gain nothing from several threads, and much is lost where many people
+    # share the cores; on one thread the bits do not depend on how many there are, either.
+    with single_threaded() as worker:
+        while min(runner.step for runner in runners) < goal:
+            # The one that is furthest behind goes first, so that all keep level.
+            index = min(range(len(runners)), key=lambda i: runners[i].step)
+            last = runners[index]
+            runners[index] = worker.submit(
+                _advance, spec, spec.entrants[index], last, goal
+            ).result()
+            yield RaceState(spec, tuple(runners))
 
 
 def _at_start(spec: RaceSpec, entrant: Entrant) -> _Runner:
@@ -270,12 +278,12 @@ def _advance(spec: RaceSpec, entrant: Entrant, runner: _Runner, goal: int) -> _R
     velocities = [velocity.clone() for velocity in runner.velocities]
     began = time.perf_counter()
     for at in range(step, end):
-        gradients = _gradients(spec, parameters, at)
+        update = _gradients(spec, parameters, at)
         if spec.momentum:
             torch._foreach_mul_(velocities, spec.momentum)
-            torch._foreach_add_(velocities, gradients)
-            gradients = velocities
-        torch._foreach_add_(parameters, gradients, alpha=-entrant.rate)
+            torch._foreach_add_(velocities, update)
+            update = velocities
+        torch._foreach_add_(parameters, update, alpha=-entrant.rate)
     seconds = runner.seconds + time.perf_counter() - began
     points = runner.points
     if end % spec.every == 0:
@@ -293,7 +301,7 @@ def _forward(spec: RaceSpec, parameters: Sequence[Tensor], inputs: Tensor) -> Te
     return inputs
 
 
-def _gradients(spec: RaceSpec, parameters: Sequence[Tensor], step: int) -> Sequence[Tensor]:
+def _gradients(spec: RaceSpec, parameters: Sequence[Tensor], step: int) -> list[Tensor]:
     """The gradients of each seed's loss on its own batch of this step."""
     data = load(spec.problem, spec.seed).train
     rows = _batch(spec, len(data.labels), step)
@@ -301,7 +309,7 @@ def _gradients(spec: RaceSpec, parameters: Sequence[Tensor], step: int) -> Seque
     logits = _forward(spec, leaves, data.inputs[rows])
     # The seeds share nothing, so the gradient of the sum is that of each.
     losses = cross_entropy(logits.flatten(0, 1), data.labels[rows].flatten(), reduction="sum")
-    gradients = torch.autograd.grad(losses / rows.shape[1], leaves)
+    gradients = list(torch.autograd.grad(losses / rows.shape[1], leaves))
     for parameter in parameters:
         parameter.requires_grad_(False)
     return gradients
@@ -368,12 +376,12 @@ class Curve:
     @property
     def gradient(self) -> Array:
         """The norm of the gradient of all weights, (points, seeds)."""
-        return np.sqrt((self.gradients**2).sum(2))
+        return np.asarray(np.linalg.norm(self.gradients, axis=2))
 
     @property
     def final_loss(self) -> Array:
         """The training loss at the last point, (seeds,)."""
-        return self.train_loss[-1]
+        return np.asarray(self.train_loss[-1])
 
     @property
     def diverged(self) -> tuple[int | None, ...]:
@@ -543,7 +551,8 @@ def race(
     """
     if executor is None:
         state = start(spec)
-        for state in train(state):
+        for reached in train(state):
+            state = reached
             if progress:
                 done = sum(runner.step for runner in state.runners)
                 progress(done / (spec.steps * len(spec.entrants)), f"step {state.step:,}")
@@ -586,7 +595,7 @@ class Sweep:
     @property
     def means(self) -> Array:
         """The mean over seeds, (entrants, rates); nan where any seed diverged."""
-        return self.losses.mean(2)
+        return np.asarray(self.losses.mean(2))
 
     def best(self, index: int) -> float | None:
         """The learning rate of the lowest mean loss of an entrant; None where all diverged."""
@@ -648,10 +657,13 @@ def _part_of(progress: Progress | None, index: int, count: int, name: str) -> Pr
 # --- plain data ---------------------------------------------------------------------------------
 
 
+CURVES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "gradients")
+
+
 def as_dict(result: Race) -> dict[str, Any]:
     """The race as plain data for JSON, in full precision; what is not finite is None."""
     spec = result.spec
-    return {
+    data = {
         "problem": spec.problem,
         "widths": list(spec.widths),
         "activation": spec.activation,
@@ -662,7 +674,7 @@ def as_dict(result: Race) -> dict[str, Any]:
         "torch_version": torch.__version__,
         "verdict": result.verdict,
         "criterion": result.criterion,
-        "comparisons": [_plain(vars(comparison)) for comparison in result.comparisons],
+        "comparisons": [asdict(comparison) for comparison in result.comparisons],
         "entrants": [
             {
                 "name": runner.name,
@@ -670,30 +682,16 @@ def as_dict(result: Race) -> dict[str, Any]:
                 "params": dict(runner.entrant.weight.params),
                 "bias": runner.entrant.bias.slug,
                 "rate": runner.entrant.rate,
-                "steps_per_second": _plain(runner.steps_per_second),
+                "steps_per_second": runner.steps_per_second,
                 "diverged": list(runner.diverged),
                 "curves": {
                     "step": runner.steps.tolist(),
-                    **{
-                        name: _plain(getattr(runner, name).tolist())
-                        for name in (
-                            "train_loss",
-                            "train_accuracy",
-                            "test_loss",
-                            "test_accuracy",
-                            "gradients",
-                        )
-                    },
+                    **{name: getattr(runner, name).tolist() for name in CURVES},
                 },
             }
             for runner in result.runners
         ],
     }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    plain = finite(data)
+    assert isinstance(plain, dict)
+    return plain
