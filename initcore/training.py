@@ -180,20 +180,11 @@ class RaceSpec:
         return tuple(names)
 
     def _draws(self, entrant: Entrant, seed: int) -> list[Spec]:
-        """The draws of an entrant's layers for one seed."""
+        """The draws of an entrant's layers for one seed, each with a seed of its own."""
         return [
-            Spec(layer, entrant.weight, entrant.bias, _seed(seed, _DRAW, index))
-            for index, layer in enumerate(self.layers)
+            Spec(layer, entrant.weight, entrant.bias, seed * 2**16 + number)
+            for number, layer in enumerate(self.layers, 1)
         ]
-
-
-_DRAW, _ORDER = 0, 1
-
-
-def _seed(seed: int, purpose: int, index: int) -> int:
-    """A seed of its own for each layer's draw and each epoch's order (numpy's SeedSequence)."""
-    sequence = np.random.SeedSequence(seed, spawn_key=(purpose, index))
-    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(11))
 
 
 # --- the state of a race ------------------------------------------------------------------------
@@ -325,8 +316,8 @@ def _batch(spec: RaceSpec, count: int, step: int) -> Tensor:
 
 @lru_cache(maxsize=64)
 def _order(seed: int, epoch: int, count: int) -> Tensor:
-    generator = torch.Generator().manual_seed(_seed(seed, _ORDER, epoch))
-    return torch.randperm(count, generator=generator)
+    generator = np.random.default_rng([seed, epoch])
+    return torch.from_numpy(generator.permutation(count))
 
 
 def _evaluate(spec: RaceSpec, parameters: Sequence[Tensor], step: int) -> Array:
