@@ -168,6 +168,11 @@ class RaceSpec:
         return sum(layer.count + layer.size[1] for layer in self.layers)
 
     @property
+    def chance(self) -> float:
+        """The loss of guessing all classes with equal probability: ln(classes)."""
+        return math.log(self.layers[-1].size[1])
+
+    @property
     def names(self) -> tuple[str, ...]:
         """A name for each entrant: its label, with rate or bias only where needed to part them."""
         labels = [entrant.label for entrant in self.entrants]
@@ -409,11 +414,6 @@ class Race:
     runners: tuple[Curve, ...]
 
     @property
-    def chance(self) -> float:
-        """The loss of guessing all classes with equal probability: ln(classes)."""
-        return math.log(load(self.spec.problem, self.spec.seed).classes)
-
-    @property
     def finished(self) -> tuple[Curve, ...]:
         """The entrants of which no seed diverged, the lowest mean final training loss first."""
         whole = [runner for runner in self.runners if np.isfinite(runner.final_loss).all()]
@@ -459,11 +459,11 @@ class Race:
                 )
             elif level:
                 parts[-1] += "; one seed has no noise to compare the others with"
-        stuck = [r.name for r in finished if float(r.final_loss.mean()) > 0.95 * self.chance]
+        stuck = [r.name for r in finished if float(r.final_loss.mean()) > 0.95 * self.spec.chance]
         if stuck:
             verb = "has" if len(stuck) == 1 else "have"
             parts.append(f"{_listed(stuck)} {verb} learnt next to nothing")
-            parts[-1] += f" (guessing gives {number(self.chance)})"
+            parts[-1] += f" (guessing gives {number(self.spec.chance)})"
         for runner in self.runners:
             lost = [step for step in runner.diverged if step is not None]
             if lost:
