@@ -79,6 +79,11 @@ def through_app() -> None:
     of its older kind, and a deep link runs one without app.py: no page set-up, another menu. Naming
     the pages here tells the server their kind; then the page runs again, through app.py.
     """
+    import torch  # not above: app.py shows its menu before the seconds that this takes
+
+    # Visitors share the cores: torch's own threads would only wait for each other.
+    if torch.get_num_threads() > 1:
+        torch.set_num_threads(1)
     if _MARK not in st.session_state:
         st.set_page_config(page_title="Init Explorer", page_icon=ICON)
         st.navigation(pages(), position="hidden")
