@@ -651,3 +651,30 @@ def as_dict(spectra: Spectra) -> dict[str, Any]:
     result = finite(data)
     assert isinstance(result, dict)
     return result
+
+
+def csv(spectra: Spectra) -> str:
+    """All singular values, a line each, below a line of names."""
+    lines = ["matrix,depth,index,singular_value"]
+    for part in (spectra.weight, *spectra.products, *spectra.jacobians):
+        head = f"{part.kind},{part.depth}"
+        lines += [f"{head},{index},{float(v)!r}" for index, v in enumerate(part.values)]
+    return "\n".join([*lines, ""])
+
+
+def snippet(spec: SpectrumSpec, kind: Kind) -> str:
+    """Code that measures the same spectrum, without a final newline."""
+    params = f", {dict(spec.weight.params)}" if spec.weight.params else ""
+    names = ("inputs", "width", "depth", "activation", "seed")
+    values = [f"{name}={getattr(spec, name)!r}".replace("'", '"') for name in names]
+    return "\n".join(
+        [
+            "from initcore import Init",
+            "from initcore.spectrum import SpectrumSpec, measure_spectra",
+            "",
+            f'weight = Init("{spec.weight.slug}"{params})',
+            f"spec = SpectrumSpec(weight, {', '.join(values)})",
+            f'spectrum = measure_spectra(spec).of("{kind}")',
+            "print(spectrum.values, spectrum.condition)",
+        ]
+    )

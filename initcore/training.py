@@ -3,7 +3,7 @@
 >>> runners = (Entrant(Init("kaiming_normal")), Entrant(Init("normal", {"std": 1e-3})))
 >>> result = race(RaceSpec(runners, problem="spirals", widths=(16,), steps=40))
 >>> [runner.train_loss.shape for runner in result.runners]
-[(5, 3), (5, 3)]
+[(5, 5), (5, 5)]
 
 The network is a perceptron with one activation after each hidden layer, trained by stochastic
 gradient descent on the mean cross-entropy. For a seed all entrants see the same batches in the same
@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor, as_completed
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache, partial
@@ -38,7 +38,7 @@ from initcore.layers import Layer
 from initcore.measure import Progress, single_threaded
 from initcore.problems import Part, get_problem, load
 from initcore.report import finite
-from initcore.schemes import Init
+from initcore.schemes import Init, Value
 
 Array = npt.NDArray[np.float64]
 
@@ -60,6 +60,8 @@ _CHUNK = 10
 # A difference is beyond seed noise where chance alone makes one so large in fewer than 5 % of
 # races, shared out among all pairs (Bonferroni).
 ALPHA = 0.05
+# A loss of 0 has no logarithm.
+_SMALLEST = 1e-12
 
 
 # --- what is trained ----------------------------------------------------------------------------
@@ -79,13 +81,17 @@ class Entrant:
     @property
     def label(self) -> str:
         """The scheme, with the parameters that are not torch's defaults."""
-        defaults = self.weight.scheme.defaults()
         changed = [
             f"{name}={value if isinstance(value, str) else number(value)}"
-            for name, value in self.weight.params.items()
-            if value != defaults[name]
+            for name, value in _changed(self.weight).items()
         ]
         return f"{self.weight.slug}({', '.join(changed)})" if changed else self.weight.slug
+
+
+def _changed(init: Init) -> dict[str, Value]:
+    """The parameters that are not torch's defaults."""
+    defaults = init.scheme.defaults()
+    return {name: value for name, value in init.params.items() if value != defaults[name]}
 
 
 def _check_rate(rate: float) -> None:
@@ -117,7 +123,7 @@ class RaceSpec:
     steps: int = 500
     batch: int = 64
     momentum: float = 0.0
-    seeds: int = 3
+    seeds: int = 5
     seed: int = 0
     every: int = 10
 
@@ -140,17 +146,16 @@ class RaceSpec:
         _check("every", self.every, 1, MAX_STEPS)
         if not 0 <= self.momentum < 1:
             raise InitError(f"momentum = {self.momentum:g}: must be at least 0 and below 1")
-        weights = len(self.entrants) * self.seeds * self.weights
-        if weights > MAX_WEIGHTS:
+        if self.total > MAX_WEIGHTS:
             raise InitError(
                 f"{len(self.entrants)} entrants × {self.seeds} seeds × {self.weights:,} weights "
-                f"are {weights:,}: a race takes at most {MAX_WEIGHTS:,}; choose smaller widths or "
-                "fewer seeds"
+                f"are {self.total:,}: a race takes at most {MAX_WEIGHTS:,}; choose smaller widths, "
+                "or fewer seeds"
             )
-        work = weights * self.batch * self.steps
+        work = self.total * self.batch * self.steps
         if work > MAX_WORK:
             raise InitError(
-                f"{weights:,} weights × batches of {self.batch} × {self.steps:,} steps are "
+                f"{self.total:,} weights × batches of {self.batch} × {self.steps:,} steps are "
                 f"{work:.2g}: a race takes at most {MAX_WORK:.2g}; choose fewer steps"
             )
         for entrant in self.entrants:
@@ -166,6 +171,11 @@ class RaceSpec:
     def weights(self) -> int:
         """How many weights and biases one network has."""
         return sum(layer.count + layer.size[1] for layer in self.layers)
+
+    @property
+    def total(self) -> int:
+        """All weights and biases of all entrants and seeds."""
+        return len(self.entrants) * self.seeds * self.weights
 
     @property
     def chance(self) -> float:
@@ -232,7 +242,7 @@ def start(spec: RaceSpec) -> RaceState:
         return RaceState(spec, tuple(worker.map(partial(_at_start, spec), spec.entrants)))
 
 
-def train(state: RaceState, steps: int | None = None) -> Iterator[RaceState]:
+def train(state: RaceState, steps: int | None = None) -> Generator[RaceState, None, None]:
     """Continue a race up to ``steps`` in all (by default its spec's), yielding as it goes.
 
     Every state yielded can be kept and continued: stopped and resumed, a race gives the results of
@@ -375,6 +385,13 @@ class Curve:
         return np.asarray(np.linalg.norm(self.gradients, axis=2))
 
     @property
+    def gradient_ratio(self) -> float:
+        """First ÷ last layer's gradient norm before the first step, the median over seeds."""
+        first, last = self.gradients[0, :, 0], self.gradients[0, :, -1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.median(first / last))
+
+    @property
     def final_loss(self) -> Array:
         """The training loss at the last point, (seeds,)."""
         return np.asarray(self.train_loss[-1])
@@ -391,16 +408,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The final training losses of two entrants, by Welch's t-test over the seeds.
+    """The final training losses of two entrants, by Welch's t-test of their logarithms.
 
-    ``difference`` is other − best of the means, ``error`` its standard error, ``p_value`` the
-    chance of one at least as large without a real difference; None where one seed, or no spread
-    at all, gives no noise to compare with.
+    ``ratio`` is other ÷ best, of the geometric means over the seeds, ``error`` the standard error
+    of its logarithm, and ``p_value`` the chance of one as far from 1 without a real difference;
+    None where one seed, or no spread at all, gives no noise to compare with.
     """
 
     best: str
     other: str
-    difference: float
+    ratio: float
     error: float
     p_value: float | None
     beyond_noise: bool
@@ -415,9 +432,12 @@ class Race:
 
     @property
     def finished(self) -> tuple[Curve, ...]:
-        """The entrants of which no seed diverged, the lowest mean final training loss first."""
+        """The entrants of which no seed diverged, the lowest final training loss first.
+
+        By the geometric mean over the seeds, as they are compared.
+        """
         whole = [runner for runner in self.runners if np.isfinite(runner.final_loss).all()]
-        return tuple(sorted(whole, key=lambda runner: float(runner.final_loss.mean())))
+        return tuple(sorted(whole, key=lambda runner: _log_mean(runner.final_loss)))
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -430,11 +450,11 @@ class Race:
         """What the verdict means by seed noise."""
         pairs = max(math.comb(len(self.finished), 2), 1)
         text = (
-            f"Beyond seed noise: Welch's t-test on the final training losses, p < {ALPHA:g}"
-            f"{f' ÷ {pairs} pairs' if pairs > 1 else ''}. A seed changes the draw and the order of "
-            "the batches."
+            "Beyond seed noise: Welch's t-test on the logarithms of the final training losses, "
+            f"p < {ALPHA:g}{f' ÷ {pairs} pairs' if pairs > 1 else ''}. A seed changes the draw and "
+            "the order of the batches."
         )
-        if 1 < self.spec.seeds < 4:
+        if 1 < self.spec.seeds < 5:
             text += f" {self.spec.seeds} seeds can tell large differences only."
         return text
 
@@ -474,6 +494,10 @@ class Race:
         return ". ".join(parts) + "."
 
 
+def _log_mean(values: Array) -> float:
+    return float(np.log(np.maximum(values, _SMALLEST)).mean())
+
+
 def _mean_error(values: Array) -> str:
     """Mean and standard error over seeds, for people."""
     mean = number(float(values.mean()), 3)
@@ -487,20 +511,18 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _compare(best: Curve, other: Curve, pairs: int) -> Comparison:
-    a, b = best.final_loss, other.final_loss
-    difference = float(b.mean() - a.mean())
-    n = len(a)
+    a, b = (np.log(np.maximum(runner.final_loss, _SMALLEST)) for runner in (best, other))
+    difference, n = float(b.mean() - a.mean()), len(a)
+    ratio = math.exp(difference)
     if n < 2:
-        return Comparison(best.name, other.name, difference, math.nan, None, False)
+        return Comparison(best.name, other.name, ratio, math.nan, None, False)
     first, second = float(a.var(ddof=1)) / n, float(b.var(ddof=1)) / n
     error = math.sqrt(first + second)
     if not error:
-        return Comparison(best.name, other.name, difference, 0.0, None, difference > 0)
+        return Comparison(best.name, other.name, ratio, 0.0, None, difference > 0)
     freedom = (n - 1) * (first + second) ** 2 / (first**2 + second**2)
     p_value = float(2 * stdtr(freedom, -abs(difference) / error))
-    return Comparison(
-        best.name, other.name, difference, error, p_value, p_value < ALPHA / max(pairs, 1)
-    )
+    return Comparison(best.name, other.name, ratio, error, p_value, p_value < ALPHA / pairs)
 
 
 def results(state: RaceState, steps: int | None = None) -> Race:
@@ -595,19 +617,22 @@ class Sweep:
 
     @property
     def verdict(self) -> str:
-        """How far each entrant gets at its own best rate, in words."""
+        """How far each entrant gets at its own best rate, the best first, in words."""
+        order = np.argsort(np.nanmin(np.where(np.isnan(self.means), np.inf, self.means), axis=1))
         parts = []
-        for index, name in enumerate(self.spec.names):
-            rate = self.best(index)
+        for index in order:
+            name, rate = self.spec.names[index], self.best(index)
             if rate is None:
                 parts.append(f"{name} diverges at every rate")
                 continue
             values = self.losses[index, self.rates.index(rate)]
-            text = f"{name}: loss {_mean_error(values)} at rate {rate:g}"
+            text = f"{name} {_mean_error(values)} at {rate:g}"
             if rate in (self.rates[0], self.rates[-1]) and len(self.rates) > 1:
                 text += " (the end of the range: its best may lie beyond)"
             parts.append(text)
-        return "; ".join(parts) + "."
+        return (
+            f"Training loss after {self.spec.steps:,} steps, at the best rate: {'; '.join(parts)}."
+        )
 
 
 def sweep(
@@ -686,3 +711,55 @@ def as_dict(result: Race) -> dict[str, Any]:
     plain = finite(data)
     assert isinstance(plain, dict)
     return plain
+
+
+def csv(result: Race) -> str:
+    """The curves, a line for each entrant, seed and point, below a line of names."""
+    names = ("train_loss", "train_accuracy", "test_loss", "test_accuracy", "gradient")
+    lines = [",".join(("entrant", "seed", "step", *names))]
+    for runner in result.runners:
+        columns = [getattr(runner, name) for name in names]
+        for k, at in itertools.product(range(result.spec.seeds), range(len(runner.steps))):
+            values = [repr(float(column[at, k])) for column in columns]
+            seed, step = result.spec.seed + k, int(runner.steps[at])
+            lines.append(",".join((f'"{runner.name}"', str(seed), str(step), *values)))
+    return "\n".join([*lines, ""])
+
+
+def snippet(spec: RaceSpec) -> str:
+    """Code that runs the same race, without a final newline."""
+    entrants = []
+    for entrant in spec.entrants:
+        bias = "" if entrant.bias == Init("zeros") else f", bias={_code(entrant.bias)}"
+        entrants.append(f"    Entrant({_code(entrant.weight)}, rate={entrant.rate:g}{bias}),")
+    settings = ("problem", "activation", "steps", "batch", "momentum", "seeds", "seed")
+    values = {name: getattr(spec, name) for name in settings}
+    rest = [f"    {n}={_literal(v)}," for n, v in values.items()]
+    widths = f"({spec.widths[0]},) * {len(spec.widths)}" if spec.widths else "()"
+    if len(set(spec.widths)) > 1:
+        widths = repr(spec.widths)
+    return "\n".join(
+        [
+            "from initcore import Init",
+            "from initcore.training import Entrant, RaceSpec, race",
+            "",
+            "entrants = (",
+            *entrants,
+            ")",
+            "spec = RaceSpec(",
+            "    entrants,",
+            f"    widths={widths},",
+            *rest,
+            ")",
+            "print(race(spec).verdict)",
+        ]
+    )
+
+
+def _code(init: Init) -> str:
+    params = ", ".join(f'"{name}": {_literal(value)}' for name, value in _changed(init).items())
+    return f'Init("{init.slug}", {{{params}}})' if params else f'Init("{init.slug}")'
+
+
+def _literal(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -95,14 +95,14 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def parameter(param: Param, key: str, *, used: bool) -> Value:
+def parameter(param: Param, key: str, *, used: bool = True, label: str = "") -> Value:
     """The control of one parameter, from its record; greyed out where torch ignores it."""
     if param.choices:
         return choice(param.name, param.choices, str(param.default), key, param.help)
     default = float(param.default)
     _register(key, default, _is_number, param.allowed)
     value = st.number_input(
-        param.name,
+        label or param.name,
         value=default,
         step=param.step,
         format="%.6g",
@@ -164,10 +164,10 @@ def weight() -> Choice:
     return parameters(slug, "weight")
 
 
-def bias() -> Choice:
+def bias(default: str = "default") -> Choice:
     """The bias's scheme, of those that fill a vector, and its parameters."""
     slugs = [slug for slug, scheme in schemes().items() if 1 in scheme.ranks]
-    slug = choice("Bias scheme", slugs, "default", "bias", "How the bias is filled.")
+    slug = choice("Bias scheme", slugs, default, "bias", "How the bias is filled.")
     return parameters(slug, "bias")
 
 

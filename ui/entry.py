@@ -48,6 +48,18 @@ MENU = (
         ":material/fact_check:",
         "What every torch.nn module does when you construct it, measured now.",
     ),
+    _Entry(
+        "pages/spectrum.py",
+        "Spectrum",
+        ":material/equalizer:",
+        "Singular values of a weight, a product of layers, a Jacobian, against their laws.",
+    ),
+    _Entry(
+        "pages/race.py",
+        "Race",
+        ":material/sprint:",
+        "Train one small network from up to six initialisations, everything else equal.",
+    ),
 )
 
 

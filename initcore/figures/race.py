@@ -165,22 +165,20 @@ def sweep_map(sweep: Sweep, palette: Palette) -> Chart:
             "hovertemplate": "%{y}<br>rate %{x}<br>loss %{text}<extra></extra>",
         }
     ]
-    best = [(f"{rate:.3g}", name) for i, name in enumerate(names) if (rate := sweep.best(i))]
-    traces.append(
+    # A frame around the best rate of each; categories stand at 0, 1, 2 …
+    frames = [
         {
-            "type": "scatter",
-            "x": [rate for rate, _ in best],
-            "y": [name for _, name in best],
-            "mode": "markers",
-            "marker": {
-                "symbol": "square-open",
-                "size": 34,
-                "color": palette.ink,
-                "line": {"width": 2},
-            },
-            "hoverinfo": "skip",
+            "type": "rect",
+            "x0": at - 0.47,
+            "x1": at + 0.47,
+            "y0": row - 0.45,
+            "y1": row + 0.45,
+            "line": {"color": palette.law, "width": 3},
         }
-    )
+        for row, _ in enumerate(names)
+        if (rate := sweep.best(row)) is not None
+        for at in [sweep.rates.index(rate)]
+    ]
     lost = np.argwhere(np.isnan(means))
     traces.append(
         {
@@ -200,5 +198,6 @@ def sweep_map(sweep: Sweep, palette: Palette) -> Chart:
         {"type": "category", "title": title("learning rate")},
         {"type": "category", "autorange": "reversed"},
         showlegend=False,
+        shapes=frames,
     )
     return Chart(shown, f"Final training loss by scheme and learning rate. {sweep.verdict}")

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from initcore.figures.style import (
+    DASHES,
     Chart,
     Floats,
     Palette,
@@ -180,7 +181,7 @@ def conditions(
         parts = spectra.jacobians if kind == "jacobian" else spectra.products
         depths = np.array([part.depth for part in parts], dtype=float)
         values = np.array([part.condition for part in parts])
-        pen = {"color": palette.series[index], "width": 2.2}
+        pen = {"color": palette.series[index], "width": 2.2, "dash": DASHES[index]}
         hover = f"%{{y:.3g}} after %{{x}} layers<extra>{name}</extra>"
         traces.append(line(depths, values, name, pen, hover) | {"mode": "lines+markers"})
         growth = spectra.growth(kind)
