@@ -4,9 +4,9 @@ import numpy as np
 import torch
 
 from benchmarks.table import Row
-from initcore.fit import CRITICAL_5, ks_bracket
+from initcore.fit import ks_bracket
 from initcore.laws import Law, Normal, Uniform
-from initcore.measure import grid_for, measure
+from initcore.measure import CRITICAL_5, grid_for, measure
 
 LAWS: tuple[Law, ...] = (
     Uniform(-0.03, 0.03),

@@ -34,7 +34,7 @@ from initcore.laws import (
     distance,
     number,
 )
-from initcore.measure import HalfGrid, Measurement
+from initcore.measure import CRITICAL_5, HalfGrid, Measurement
 
 # A law is rejected where fewer than one draw in a thousand lies as far away: in a class of thirty
 # that draws a hundred matrices, a false alarm a day rather than one a minute.
@@ -42,8 +42,6 @@ ALPHA = 0.001
 # Gaps smaller than these are of no consequence, however surely many values reveal them.
 NEGLIGIBLE_KS = 0.002
 NEGLIGIBLE_STD = 0.005
-# √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
-CRITICAL_5 = 1.358
 
 
 @dataclass(frozen=True)

@@ -34,11 +34,17 @@ Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
+# √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
+CRITICAL_5 = 1.358
+
 # Rows of this length are summed in float32, and the rows in float64: relative error about 1e-9.
 _ROW = 1024
 # Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
 _TINY, _HUGE = 1e-6, 1e6
 _BLOCK = 2**19
+# The most bins whose index is a short integer, with room for the ones that edges at ±mark and
+# rounding add: half the bytes to count, and the counts stay in the processor's cache.
+_SHORT_BINS = 2**15 - 8
 
 
 # --- grids: the edges a histogram is counted on --------------------------------------------------
@@ -80,18 +86,18 @@ class Grid:
         """The grid for ``count`` values in [low, high], fine enough for a tight KS bracket.
 
         Each bin adds its share of the law to the bracket's gap, which must be small beside the 5 %
-        critical value 1.358/√count: 16√count bins make it 5 % of that. The cap keeps the histogram
-        in the processor's cache. ``±mark`` are made edges, so that what lies beyond is counted
-        exactly.
+        critical value: a twentieth of it, or a tenth where that makes bins few enough to count
+        fast. ``±mark`` are made edges, so that what lies beyond is counted exactly.
         """
         # A little wider, so that no value sits on the last edge; a point still needs a width, of
         # which float32 can hold the reciprocal.
         margin = max(1e-6 * (high - low) or 1e-3 * abs(low), 1e-33)
         low, high = low - margin, high + margin
-        bins = min(max(math.ceil(16 * math.sqrt(count)), 2**12), 2**16)
-        width = (high - low) / bins
+        for_gap = math.sqrt(count) / CRITICAL_5
+        bins = max(min(for_gap / 0.05, _SHORT_BINS), for_gap / 0.095)
+        width = (high - low) / min(max(math.ceil(bins), 2**12), 2**17)
         if mark:
-            width = mark / 2.0 ** math.ceil(math.log2(mark / width))
+            width = mark / math.ceil(mark / width)
         first = math.floor(low / width)
         return cls(first, math.ceil(high / width) - first, width)
 
@@ -441,6 +447,7 @@ class _Pass:
         if isinstance(grid, Grid):
             # One more: rounding can carry a value just below the upper end one bin too far.
             self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
+            self._index = torch.empty(0, dtype=torch.int16 if grid.bins < 2**15 else torch.int32)
             self._start = torch.tensor(float(-grid.first), dtype=DTYPES[dtype])
             self._middle = (grid.low + grid.high) / 2
             self._half_width = (grid.high - grid.low) / 2
@@ -529,8 +536,7 @@ class _Pass:
         torch.add(self._start, torch.from_numpy(values), alpha=1 / grid.width, out=scaled)
         if not self._plain:  # rounding may be wider than a bin
             scaled.clamp_(0, grid.bins)
-        # Converted in place, where it is still in the cache.
-        index = scaled.view(torch.int32 if scaled.itemsize == 4 else torch.int64).copy_(scaled)
+        index = self._index.resize_(len(scaled)).copy_(scaled)
         self.counts += torch.bincount(index, minlength=grid.bins + 1).numpy()
 
     def result(self) -> Measurement:

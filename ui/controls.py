@@ -178,19 +178,19 @@ def dtype() -> str:
 def seed() -> int:
     """The seed, with "Draw again" and "Reset"."""
     value = whole("Seed", 0, "seed", 0, MAX_SEED, "The same seed gives the same matrix.")
-    again, reset = st.columns(2)
-    again.button(
-        "Draw again",
-        on_click=_next_seed,
-        width="stretch",
-        help="The next seed.",
-    )
-    reset.button(
-        "Reset",
-        on_click=_reset,
-        width="stretch",
-        help="Every control back to its default.",
-    )
+    with st.container(horizontal=True):
+        st.button(
+            "Draw again",
+            on_click=_next_seed,
+            width="stretch",
+            help="The next seed.",
+        )
+        st.button(
+            "Reset",
+            on_click=_reset,
+            width="stretch",
+            help="Every control back to its default.",
+        )
     return value
 
 

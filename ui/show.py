@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pandas as pd
 import streamlit as st
+from plotly.basedatatypes import BaseFigure
 
 from initcore.figures.style import DARK, LIGHT, Chart, Palette
 from initcore.laws import number
@@ -16,10 +18,23 @@ def palette() -> Palette:
     return DARK if st.context.theme.type == "dark" else LIGHT
 
 
+class _Plot(BaseFigure):  # type: ignore[misc]
+    """A chart's plain data in the form of a figure, of which Streamlit asks ``to_dict`` alone.
+
+    Given a dict, it would first have Plotly build and validate one.
+    """
+
+    def __init__(self, chart: Chart) -> None:
+        self._plot = chart.for_browser()
+
+    def to_dict(self) -> dict[str, Any]:
+        return self._plot
+
+
 def chart(shown: Chart, key: str) -> None:
     """A chart with its text alternative; still, so that a phone scrolls past it."""
     still = {"displayModeBar": False}
-    st.plotly_chart(shown.figure, key=f"chart-{key}", alt=shown.alt, config=still)
+    st.plotly_chart(_Plot(shown), key=f"chart-{key}", alt=shown.alt, config=still)
 
 
 def cell(value: object) -> str:
@@ -32,7 +47,7 @@ def cell(value: object) -> str:
 def table(frame: pd.DataFrame, alt: str) -> None:
     """A small table: numbers to the right, 4 significant digits, a dash for what does not exist."""
     first = str(frame.columns[0])
-    numeric = [str(name) for name in frame.columns if pd.api.types.is_float_dtype(frame[name])]
+    numeric = [str(name) for name, dtype in frame.dtypes.items() if dtype.kind == "f"]
     st.dataframe(
         frame,
         hide_index=True,
