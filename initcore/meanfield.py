@@ -83,7 +83,8 @@ def length_map(
     activation: Activation, q: npt.ArrayLike, weight_var: npt.ArrayLike, bias_var: npt.ArrayLike
 ) -> Array:
     """The next layer's q: σ_w² E f(√q z)² + σ_b²."""
-    return np.asarray(weight_var) * second_moment(activation, q) + np.asarray(bias_var)
+    w, b = np.asarray(weight_var, dtype=float), np.asarray(bias_var, dtype=float)
+    return np.asarray(w * second_moment(activation, q) + b)
 
 
 # Where a fixed point is looked for; beyond these it is 0 or infinite.

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from initcore import meanfield
 from initcore.activations import NODES, WEIGHTS, Activation, get_activation
-from initcore.draw import MAX_SEED, Spec, draw_spec
-from initcore.errors import InitError
+from initcore.draw import Spec, draw_spec
+from initcore.errors import InitError, check_whole
 from initcore.fit import ks_bracket
 from initcore.laws import (
     Array,
@@ -46,6 +46,7 @@ from initcore.schemes import Init, Slot
 
 MAX_SIZE = 1024
 MAX_DEPTH = 100
+MAX_SEED = 2**32 - 1
 # Depth × side³, the multiply-adds of all products: some seconds.
 MAX_WORK = 3e10
 # More depths than this are not decomposed, but spread evenly over the logarithm of the depth.
@@ -327,16 +328,10 @@ class SpectrumSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, value, most in (
-            ("inputs", self.inputs, MAX_SIZE),
-            ("width", self.width, MAX_SIZE),
-            ("depth", self.depth, MAX_DEPTH),
-            ("seed", self.seed + 1, MAX_SEED >> 16),
-        ):
-            if not 1 <= value <= most:
-                raise InitError(
-                    f"{name} = {value}: must be a whole number of at least 1 and at most {most:,}"
-                )
+        check_whole("inputs", self.inputs, 1, MAX_SIZE)
+        check_whole("width", self.width, 1, MAX_SIZE)
+        check_whole("depth", self.depth, 1, MAX_DEPTH)
+        check_whole("seed", self.seed, 0, MAX_SEED)
         get_activation(self.activation)
         work = self.depth * self.width**2 * self.inputs
         if work > MAX_WORK:

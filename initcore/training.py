@@ -32,7 +32,7 @@ from torch.nn.functional import cross_entropy
 
 from initcore.activations import get_activation
 from initcore.draw import Spec, draw_spec
-from initcore.errors import InitError
+from initcore.errors import InitError, check_whole
 from initcore.laws import number
 from initcore.layers import Layer
 from initcore.measure import Progress, single_threaded
@@ -99,13 +99,6 @@ def _check_rate(rate: float) -> None:
         raise InitError(f"learning rate {rate:g}: must be more than 0 and at most 1,000")
 
 
-def _check(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InitError(
-            f"{name} = {value}: must be a whole number of at least {low} and at most {high:,}"
-        )
-
-
 @dataclass(frozen=True)
 class RaceSpec:
     """Everything that decides a race: hashable and small.
@@ -136,14 +129,14 @@ class RaceSpec:
             )
         if len(set(self.entrants)) < len(self.entrants):
             raise InitError("two entrants are the same: change a parameter or a rate, or drop one")
-        _check("hidden layers", len(self.widths), 0, MAX_DEPTH)
+        check_whole("hidden layers", len(self.widths), 0, MAX_DEPTH)
         for width in self.widths:
-            _check("width", width, 1, MAX_WIDTH)
-        _check("steps", self.steps, 1, MAX_STEPS)
-        _check("batch", self.batch, 1, MAX_BATCH)
-        _check("seeds", self.seeds, 1, MAX_SEEDS)
-        _check("seed", self.seed, 0, MAX_SEED)
-        _check("every", self.every, 1, MAX_STEPS)
+            check_whole("width", width, 1, MAX_WIDTH)
+        check_whole("steps", self.steps, 1, MAX_STEPS)
+        check_whole("batch", self.batch, 1, MAX_BATCH)
+        check_whole("seeds", self.seeds, 1, MAX_SEEDS)
+        check_whole("seed", self.seed, 0, MAX_SEED)
+        check_whole("every", self.every, 1, MAX_STEPS)
         if not 0 <= self.momentum < 1:
             raise InitError(f"momentum = {self.momentum:g}: must be at least 0 and below 1")
         if self.total > MAX_WEIGHTS:

@@ -1,5 +1,7 @@
 """The menu, and the way in: every page runs through app.py, whichever link opened it."""
 
+import gc
+from functools import cache
 from typing import NamedTuple
 
 import streamlit as st
@@ -84,6 +86,18 @@ def passed_through_app() -> None:
     st.session_state[_MARK] = True
 
 
+@cache
+def _prepare_server() -> None:
+    """Once a server, after the imports of the first page: make it fit for many visitors."""
+    import torch  # not above: app.py shows its menu before the seconds that this takes
+
+    # Visitors share the cores: torch's own threads would only wait for each other.
+    torch.set_num_threads(1)
+    # Streamlit collects garbage after every run. What was imported never becomes any; to look
+    # through it takes four times as long as the run itself.
+    gc.freeze()
+
+
 def through_app() -> None:
     """Called first by every page.
 
@@ -91,11 +105,7 @@ def through_app() -> None:
     of its older kind, and a deep link runs one without app.py: no page set-up, another menu. Naming
     the pages here tells the server their kind; then the page runs again, through app.py.
     """
-    import torch  # not above: app.py shows its menu before the seconds that this takes
-
-    # Visitors share the cores: torch's own threads would only wait for each other.
-    if torch.get_num_threads() > 1:
-        torch.set_num_threads(1)
+    _prepare_server()
     if _MARK not in st.session_state:
         st.set_page_config(page_title="Init Explorer", page_icon=ICON)
         st.navigation(pages(), position="hidden")

@@ -40,8 +40,8 @@ def _keep(state: RaceState) -> None:
 def watch(spec: RaceSpec, show: Callable[[Race], None]) -> Race:
     """Train a race as far as its spec says, showing it on the way; the race as far as it got.
 
-    A click on Stop and keep, a changed control or a closed tab ends the training where it is; what is
-    trained is kept, and Continue goes on from there.
+    A click on Stop and keep, a changed control or a closed tab ends the training where it is; what
+    is trained is kept, and Continue goes on from there.
     """
     state = _reached(spec)
     if state.step >= spec.steps:
