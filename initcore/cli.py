@@ -270,7 +270,7 @@ def _race(options: argparse.Namespace) -> int:
     rates = [_number("rate", text) for text in options.rate]
     if len(rates) not in (1, len(options.scheme)):
         raise InitError(
-            f"{len(rates)} rates for {len(options.scheme)} schemes: give one for all, or each its own"
+            f"{len(rates)} rates for {len(options.scheme)} schemes: give one, or one each"
         )
     rates *= len(options.scheme) if len(rates) == 1 else 1
     given = _params(options.param)

@@ -198,7 +198,7 @@ class RaceSpec:
 # --- the state of a race ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Runner:
     """One entrant after ``step`` steps.
 
@@ -210,10 +210,10 @@ class _Runner:
     parameters: tuple[Tensor, ...]
     velocities: tuple[Tensor, ...]
     points: tuple[Array, ...]
-    seconds: float = field(default=0.0, compare=False)
+    seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RaceState:
     """A race so far; never changed, only replaced: ``train`` continues from it.
 
@@ -354,7 +354,7 @@ def _judged(spec: RaceSpec, parameters: Sequence[Tensor], part: Part) -> tuple[T
 # --- results ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One entrant's race: arrays of (points,), (points, seeds) and (points, seeds, layers).
 
@@ -370,7 +370,7 @@ class Curve:
     test_loss: Array
     test_accuracy: Array
     gradients: Array
-    steps_per_second: float = field(compare=False)
+    steps_per_second: float
 
     @property
     def gradient(self) -> Array:
@@ -416,7 +416,7 @@ class Comparison:
     beyond_noise: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Race:
     """The results of a race, up to the last point that all entrants have reached."""
 
@@ -590,7 +590,7 @@ def _spread(
 # --- sweep --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sweep:
     """Final training losses (entrants, rates, seeds); nan where a run diverged."""
 
