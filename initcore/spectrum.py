@@ -56,6 +56,7 @@ _MOST_DEPTHS = 16
 # matrix; and below the other one, the value itself in that of the matrix.
 _GRAM_LIMIT, _FLOAT_LIMIT = 1e-6, 1e-14
 _LARGEST = 1e300
+_BAND = 128
 
 
 # --- singular values ----------------------------------------------------------------------------
@@ -72,19 +73,32 @@ def singular_values(matrix: Tensor) -> Array:
     if matrix.ndim != 2 or not matrix.numel():
         raise InitError(f"shape {list(matrix.shape)}: singular values need a matrix with entries")
     values = matrix.detach().double()
-    largest = float(values.abs().max())
+    largest = max(abs(float(end)) for end in torch.aminmax(values))
     if not math.isfinite(largest):
         raise InitError("a matrix with nan or infinity has no singular values")
     if not largest:
         return np.zeros(min(values.shape))
-    values = values / largest  # so that no square over- or underflows
+    if 1e-100 < largest < 1e100:
+        largest = 1.0
+    else:
+        values = values / largest  # so that no square over- or underflows
     wide = values if values.shape[0] <= values.shape[1] else values.mT
-    squares = torch.linalg.eigvalsh(wide @ wide.mT)
+    squares = torch.linalg.eigvalsh(_lower_gram(wide))
     if squares[0] < _GRAM_LIMIT**2 * squares[-1]:
         found = torch.linalg.svdvals(values)
     else:
         found = squares.flip(0).sqrt()
     return np.asarray(largest * found.numpy())
+
+
+def _lower_gram(wide: Tensor) -> Tensor:
+    """The lower triangle of A Aᵀ, in bands: the other is never looked at."""
+    rows = wide.shape[0]
+    gram = wide.new_zeros(rows, rows)
+    for start in range(0, rows, _BAND):
+        end = min(start + _BAND, rows)
+        torch.mm(wide[start:end], wide[:end].mT, out=gram[start:end, :end])
+    return gram
 
 
 # --- laws of singular values --------------------------------------------------------------------

@@ -12,8 +12,10 @@ from initcore.cli import main
 from initcore.draw import Spec
 from initcore.layers import Layer
 from initcore.schemes import Init, schemes
+from initcore.training import Entrant, RaceSpec, race
 
 DESCRIBE = ["describe", "--layer", "linear", "--size", "6", "8"]
+RACE = ["race", "--problem", "spirals", "--width", "8", "--steps", "20", "--seeds", "2"]
 
 
 def run(capsys, *arguments):
@@ -136,6 +138,15 @@ def test_a_default_that_does_not_hold_exits_with_1(capsys, monkeypatch):
         ([*DESCRIBE, "--seed", "9" * 20], ["seed = " + "9" * 20, "at most"]),
         ([*DESCRIBE, "--colour", "red"], ["--colour"]),
         (["schemes", "extra"], ["extra"]),
+        (["race"], ["--scheme"]),
+        ([*RACE, "--scheme", "dirac"], ["dirac", "rank"]),
+        ([*RACE, "--scheme", "normal", "ones", "--rate", "1", "2", "3"], ["3 rates", "2 schemes"]),
+        ([*RACE, "--scheme", "normal", "--param", "std=1"], ["'std'", "SCHEME.NAME"]),
+        ([*RACE, "--scheme", "normal", "--param", "normal.gain=1"], ["'gain'", "mean, std"]),
+        ([*RACE, "--scheme", "normal", "--rate", "fast"], ["rate = fast", "number"]),
+        ([*RACE, "--scheme", "normal", "--rate", "0"], ["learning rate 0", "more than 0"]),
+        ([*RACE, "--scheme", "normal", "--problem", "mnist"], ["'mnist'", "digits"]),
+        ([*RACE, "--scheme", "normal", "--seeds", "99"], ["seeds = 99", "at most 10"]),
     ],
     ids=lambda value: " ".join(value)[:60] if value else "nothing",
 )
@@ -167,6 +178,33 @@ def test_progress_is_shown_to_people_only(capsys, monkeypatch):
     assert run(capsys, *DESCRIBE, "--scheme", "normal")[2] == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert "%" in run(capsys, *DESCRIBE, "--scheme", "normal")[2]
+
+
+def test_race_gives_the_race_of_what_was_asked(capsys):
+    data = run_json(
+        capsys,
+        *(*RACE, "--scheme", "kaiming_normal", "normal", "--rate", "0.1", "0.2"),
+        *("--param", "normal.std=0.02", "--activation", "tanh", "--bias", "constant"),
+        *("--bias-param", "val=0.1", "--batch", "16", "--momentum", "0.5", "--seed", "3"),
+    )
+    bias = Init("constant", {"val": 0.1})
+    entrants = (
+        Entrant(Init("kaiming_normal"), 0.1, bias),
+        Entrant(Init("normal", {"std": 0.02}), 0.2, bias),
+    )
+    spec = RaceSpec(entrants, "spirals", (8,), "tanh", 20, 16, 0.5, 2, 3)
+    made = race(spec)
+    assert data["verdict"] == made.verdict
+    for entry, runner in zip(data["entrants"], made.runners, strict=True):
+        assert entry["curves"]["test_loss"] == runner.test_loss.tolist()
+    assert data["seeds"] == [3, 4]
+
+
+def test_race_for_people(capsys):
+    status, out, err = run(capsys, *RACE, "--scheme", "kaiming_normal", "zeros")
+    assert (status, err) == (0, "")
+    for part in ("ends lowest", "Welch", "zeros", "steps/s"):
+        assert part in out
 
 
 def test_help_is_for_people(capsys):
