@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
+MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults", "Spectrum", "Race"]
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
         ("lesson", {"step": 4}),
         ("schemes", {}),
         ("defaults", {"find": "LSTM", "seed": 3}),
+        ("spectrum", {"inputs": 40, "depth": 3, "seed": 3}),
+        ("race", {"problem": "spirals", "width": 8, "steps": 20, "seeds": 2, "seed": 3}),
     ],
 )
 def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, settle, page, query):
