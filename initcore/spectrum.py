@@ -203,7 +203,7 @@ class MarchenkoPastur(_Curve):
 
     @property
     def notation(self) -> str:
-        name = "quarter circle" if self.rows == self.columns else "Marchenko–Pastur"
+        name = "quarter circle" if self.rows == self.columns else "Marchenko–Pastur law"
         return f"{name} on [{number(self.low)}, {number(self.high)}]"
 
 

@@ -50,9 +50,9 @@ MAX_WIDTH = 512
 MAX_DEPTH = 50
 MAX_RATES = 12
 MAX_SEED = 2**32 - 1
-# All weights of all seeds and entrants: with their velocities 8 MB, which a server can keep for
-# each of several visitors.
-MAX_WEIGHTS = 1_000_000
+# All weights of all seeds and entrants: with their velocities 16 MB, which a server can keep for
+# several visitors.
+MAX_WEIGHTS = 2_000_000
 # Multiply-adds of all forward passes: some minutes on one core.
 MAX_WORK = 2e12
 # Steps between two points at which a run may be stopped.
@@ -217,7 +217,7 @@ class _Runner:
 class RaceState:
     """A race so far; never changed, only replaced: ``train`` continues from it.
 
-    Holds the weights of all entrants and seeds, at most 8 MB.
+    Holds the weights of all entrants and seeds, at most 16 MB with their velocities.
     """
 
     spec: RaceSpec

@@ -144,7 +144,7 @@ def sweep_map(sweep: Sweep, palette: Palette) -> Chart:
     guess = sweep.spec.chance
     ratio = np.log10(np.maximum(means, _FLOOR) / guess)
     limit = float(np.nanmax(np.abs(ratio), initial=0.3))
-    words = [["diverged" if np.isnan(v) else number(float(v), 2) for v in row] for row in means]
+    words = [["" if np.isnan(v) else number(float(v), 2) for v in row] for row in means]
     rates = [f"{rate:.3g}" for rate in sweep.rates]
     names = list(sweep.spec.names)
     traces: list[Trace] = [

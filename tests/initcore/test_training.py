@@ -334,7 +334,7 @@ def test_impossible_rates_are_refused(rates):
         ({"every": 0}, "every = 0"),
         ({"momentum": 1.0}, "momentum = 1"),
         ({"momentum": math.nan}, "momentum = nan"),
-        ({"widths": (512,) * 2, "problem": "digits"}, "1,000,000"),
+        ({"widths": (512,) * 3, "problem": "digits"}, "2,000,000"),
         ({"widths": (128, 128), "steps": 20_000, "batch": 512, "seeds": 10}, "fewer steps"),
     ],
     ids=str,

@@ -127,7 +127,7 @@ def test_the_sweep_is_a_map_of_final_losses(open_page, charts):
     [
         ({"width": 100_000}, "width = 100000"),
         ({"depth": 51}, "hidden layers = 51"),
-        ({"width": 512, "depth": 9}, "at most 1,000,000"),
+        ({"width": 512, "depth": 9}, "at most 2,000,000"),
         ({"momentum": 1.5}, "momentum = 1.5"),
         ({"kaiming_normal.nonlinearity": "relu", "rate": -1}, "learning rate -1"),
     ],
