@@ -287,11 +287,15 @@ def phase_sentence(activation: Activation, weight_std: float, bias_std: float) -
     factor, xi = float(point.chi), float(point.xi_c)
     change = f"χ = {number(factor)}: a gradient's std is multiplied by {number(math.sqrt(factor))}"
     if abs(factor - 1) < 1e-3:
-        text = f"Critical, {change} per layer and keeps its size."
+        text = f"Critical, {change} per layer: it keeps its size"
     elif factor < 1:
-        text = f"Ordered, {change} per layer and vanishes; two inputs become alike."
+        text = f"Ordered, {change} per layer and vanishes; two inputs become alike"
     else:
-        text = f"Chaotic, {change} per layer and explodes; two near inputs part."
+        text = f"Chaotic, {change} per layer and explodes"
+    if math.isinf(point.length):
+        text += "; the signal grows without end"
+    elif factor > 1:
+        text += "; two near inputs part"
     if math.isfinite(xi):
-        text += f" What tells inputs apart survives to about layer {math.ceil(6 * xi):,}, 6 ξ_c."
-    return f"{text} At this σ_b the critical σ_w is {number(critical)}."
+        text += f". What tells inputs apart survives to about layer {math.ceil(6 * xi):,}, 6 ξ_c"
+    return f"{text}. At this σ_b the critical σ_w is {number(critical)}."

@@ -82,7 +82,7 @@ def phase_diagram(
                 "marker": {
                     "symbol": ("diamond", "circle")[index % 2],
                     "size": 13,
-                    "color": palette.series[index + 1],
+                    "color": palette.series[index + 2],
                     "line": {"width": 2, "color": palette.ink},
                 },
                 "hovertemplate": f"{point.name}: σ_w %{{x:.4g}}, σ_b %{{y:.4g}}<extra></extra>",
