@@ -12,8 +12,10 @@ loss whose gradient at the last layer's pre-activations is N(0, 1). The theory i
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
+from csv import DictWriter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -601,6 +603,16 @@ def layers(made: Propagation) -> list[dict[str, float | None]]:
         {"layer": index + 1} | {name: _plain(column[index]) for name, column in columns.items()}
         for index in range(made.network.depth)
     ]
+
+
+def csv(made: Propagation) -> str:
+    """``layers`` as a table with a heading; what is not finite is left empty."""
+    rows = layers(made)
+    text = io.StringIO()
+    writer = DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def as_dict(made: Propagation) -> dict[str, Any]:

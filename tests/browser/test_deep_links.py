@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
+MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults", "Propagation", "Phase"]
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,8 @@ MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
         ("lesson", {"step": 4}),
         ("schemes", {}),
         ("defaults", {"find": "LSTM", "seed": 3}),
+        ("propagation", {"activation": "relu", "depth": 4, "widths": "8, 9", "seed": 3}),
+        ("phase", {"activation": "relu", "sigma_w": 1.25}),
     ],
 )
 def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, settle, page, query):
