@@ -6,10 +6,10 @@ import sys
 
 import torch
 
-from benchmarks import exactness, measuring, pages, streaming
+from benchmarks import exactness, measuring, pages, propagation, streaming
 from benchmarks.table import HEADINGS, cells, show, show_missed
 
-ROWS = (*measuring.ROWS, *streaming.ROWS, *exactness.ROWS, *pages.ROWS)
+ROWS = (*measuring.ROWS, *streaming.ROWS, *exactness.ROWS, *propagation.ROWS, *pages.ROWS)
 
 
 def main() -> None:
