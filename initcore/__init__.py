@@ -8,7 +8,8 @@
 True
 
 ``schemes`` lists every way to fill a tensor, ``draw`` fills one, ``measure`` measures any tensor,
-``fit`` compares a measurement with a law, ``describe`` does all of it for a layer.
+``fit`` compares a measurement with a law, ``describe`` does all of it for a layer. ``propagate``
+sends a signal and a gradient through a deep ``Network``.
 """
 
 from initcore.defaults import DEFAULTS, measure_default
@@ -17,6 +18,8 @@ from initcore.errors import InitError
 from initcore.fit import Fit, fit
 from initcore.layers import LAYERS, Layer
 from initcore.measure import Heat, Measurement, grid_for, measure
+from initcore.network import Network, NetworkLimits
+from initcore.propagation import Propagation, propagate
 from initcore.report import Report, describe
 from initcore.schemes import Init, Scheme, Slot, schemes
 from initcore.snippet import snippet
@@ -32,6 +35,9 @@ __all__ = [
     "Layer",
     "Limits",
     "Measurement",
+    "Network",
+    "NetworkLimits",
+    "Propagation",
     "Report",
     "Scheme",
     "Slot",
@@ -43,6 +49,7 @@ __all__ = [
     "grid_for",
     "measure",
     "measure_default",
+    "propagate",
     "schemes",
     "snippet",
 ]

@@ -3,7 +3,17 @@
 import pytest
 from playwright.sync_api import expect
 
-MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults", "Spectrum", "Race"]
+MENU = [
+    "Layer",
+    "Compare",
+    "Lesson",
+    "Schemes",
+    "Defaults",
+    "Propagation",
+    "Phase",
+    "Spectrum",
+    "Race",
+]
 
 
 @pytest.mark.parametrize(
@@ -15,6 +25,8 @@ MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults", "Spectrum", "Race"]
         ("lesson", {"step": 4}),
         ("schemes", {}),
         ("defaults", {"find": "LSTM", "seed": 3}),
+        ("propagation", {"activation": "relu", "depth": 4, "widths": "8, 9", "seed": 3}),
+        ("phase", {"activation": "relu", "sigma_w": 1.25}),
         ("spectrum", {"inputs": 40, "depth": 3, "seed": 3}),
         ("race", {"problem": "spirals", "width": 8, "steps": 20, "seeds": 2, "seed": 3}),
     ],

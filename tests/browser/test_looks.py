@@ -12,6 +12,8 @@ CHARTS = {
     "Lesson": 0,
     "Schemes": 17,
     "Defaults": 0,
+    "Propagation": 7,
+    "Phase": 2,
     "Spectrum": 4,
     "Race": 3,
 }

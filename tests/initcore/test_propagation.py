@@ -2,6 +2,7 @@
 
 import json
 import math
+from csv import reader
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from initcore.propagation import (
     Weights,
     as_dict,
     correlation_of_pairs,
+    csv,
     predict,
     propagate,
     run,
@@ -429,7 +431,7 @@ def test_the_verdict(fields, state):
     verdict = propagate(network).verdict
     assert verdict.state == state
     assert verdict.sentence.startswith(state.capitalize())
-    assert f"A gain of {network.function.gain:.4g}" in verdict.sentence
+    assert f"Gain {network.function.gain:.4g} holds" in verdict.sentence
 
 
 def test_factors_per_layer():
@@ -452,6 +454,16 @@ def test_plain_data():
     assert propagate(network).measured["gradient_std"].tolist() == (
         made.measured["gradient_std"].tolist()
     )
+
+
+def test_the_table():
+    made = propagate(small(depth=30, activation="relu", weight=Init("normal", {"std": 100.0})))
+    heading, *rows = list(reader(csv(made).splitlines()))
+    assert heading[0] == "layer"
+    assert len(rows) == 30
+    column = heading.index("preactivation_std")
+    assert float(rows[2][column]) == made.mean("preactivation_std")[2]
+    assert rows[29][column] == ""
 
 
 @pytest.mark.parametrize(

@@ -128,14 +128,19 @@ def test_the_sweep_is_a_map_of_final_losses(open_page, charts):
         ({"width": 100_000}, "width = 100000"),
         ({"depth": 51}, "hidden layers = 51"),
         ({"width": 512, "depth": 9}, "at most 2,000,000"),
-        ({"momentum": 1.5}, "momentum = 1.5"),
-        ({"kaiming_normal.nonlinearity": "relu", "rate": -1}, "learning rate -1"),
     ],
 )
 def test_what_cannot_be_is_refused(open_page, messages, charts, link, part):
     at = open_page("race", LINK | link)
     assert part in " ".join(messages(at))
     assert not charts(at)
+
+
+@pytest.mark.parametrize("wrong", [{"momentum": 1.5}, {"rate": -1}, {"seeds": 0}], ids=str)
+def test_a_wrong_value_of_the_link_is_named(open_page, messages, wrong):
+    at = open_page("race", LINK | wrong)
+    [(key, value)] = wrong.items()
+    assert f"{key}={value}" in messages(at)[0]
 
 
 def test_no_scheme_gets_help(open_page):
