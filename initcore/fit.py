@@ -179,7 +179,9 @@ def _agrees(m: Measurement, law: Law, low: float, p_value: float) -> bool:
         return shape and not m.std
     spread = abs(m.std / rounded.std - 1)
     # Small samples have a longer upper tail than a normal: 4 standard errors, and more for them.
-    usual = 4 * rounded.error * (1 + rounded.error)
+    # An orthogonal matrix has a fixed sum of squares: its std strays by the square of its mean.
+    errors = 8 if isinstance(law, HaarCoordinate) else 4
+    usual = errors * rounded.error * (1 + rounded.error)
     return shape and spread <= max(NEGLIGIBLE_STD, usual)
 
 
