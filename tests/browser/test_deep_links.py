@@ -41,7 +41,7 @@ def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, sett
     # What the link states is set, and stays in the address.
     assert all(f"{key}=" in tab.url for key in query)
     if "seed" in query:
-        expect(tab.get_by_role("spinbutton", name="Seed")).to_have_value("3")
+        expect(tab.get_by_role("spinbutton", name="Seed", exact=True)).to_have_value("3")
     if "scheme" in query:  # the root leads to the Layer page
         assert "/layer?" in tab.url
         expect(tab.get_by_role("heading", level=1)).to_contain_text("normal")

@@ -3,7 +3,7 @@
 import pytest
 
 from initcore import Init
-from initcore.training import Entrant, RaceSpec, race, sweep
+from initcore.training import Entrant, RaceSpec, race, results, sweep
 from ui import races
 
 SMALL = {"problem": "spirals", "width": 8, "depth": 2, "steps": 40, "seeds": 2}
@@ -36,6 +36,17 @@ def test_it_shows_the_librarys_race(open_page, charts, messages):
     assert list(frame["training loss"]) == [r.final_loss.mean() for r in made.runners]
     assert list(frame["scheme"]) == ["kaiming_normal", "normal"]
     assert not messages(at)
+
+
+def test_curves_are_drawn_while_training_however_slowly_it_goes(open_page, charts, monkeypatch):
+    """At every stop point, at most of which no entrant has gained a point."""
+    monkeypatch.setattr(races, "_REPORT", -1)
+    monkeypatch.setattr(races, "_REDRAW", -1)
+    drawn = []
+    monkeypatch.setattr(races, "results", lambda *a: drawn.append(a[0].step) or results(*a))
+    at = open_page("race", LINK)
+    assert drawn == [10, 20, 30, 40, 40]
+    assert "over 40 steps" in charts(at)["train_loss"].alt
 
 
 def test_its_first_race_is_of_four_schemes_on_the_digits(open_page):
