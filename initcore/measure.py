@@ -678,7 +678,7 @@ class Progress(Protocol):
 _thread_settings = Lock()
 
 
-def _worker() -> ThreadPoolExecutor:
+def single_threaded() -> ThreadPoolExecutor:
     """One thread in which torch starts no others: they would take the sampler's core."""
     worker = ThreadPoolExecutor(1)
     with _thread_settings:
@@ -706,7 +706,7 @@ def measure_stream(
     spec = stream.spec
     run = _Pass(grid, spec.dtype, heat)
     waiting: Future[None] | None = None
-    with _worker() as worker:
+    with single_threaded() as worker:
         for offset, block in stream:
             if waiting is not None:
                 waiting.result()

@@ -152,10 +152,12 @@ def outside_sentence(report: Report) -> str:
 # --- plain data ---------------------------------------------------------------------------------
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no nan and no infinity: they become null."""
+def finite(value: Any) -> Any:
+    """Plain data as JSON can hold it: without nan and infinity, which become null."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -207,6 +209,6 @@ def as_dict(report: Report) -> dict[str, Any]:
             "shape": list(layer.bias_shape or ()),
             **_part_dict(report.bias),
         }
-    plain = _finite(data)
+    plain = finite(data)
     assert isinstance(plain, dict)
     return plain

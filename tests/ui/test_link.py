@@ -3,8 +3,9 @@
 import pytest
 
 from initcore import LAYERS, Init, Layer, Spec, schemes
+from initcore.network import Network
 from ui import link
-from ui.link import param_key, query, size_keys
+from ui.link import network_query, param_key, query, size_keys
 
 
 def test_the_keys_are_these():
@@ -48,7 +49,8 @@ def test_no_two_parameters_share_a_key():
         for slug, scheme in schemes().items()
         for param in scheme.params
     ]
-    fixed = ["layer", "in", "in2", "out", "kernel", "groups", "scheme", "bias", "dtype", "seed"]
+    network = Network(weight=Init("zeros"))
+    fixed = {"layer", "in", "in2", "out", "kernel", "groups", "dtype", *network_query(network)}
     assert len({*keys, *fixed}) == len(keys) + len(fixed)
 
 
@@ -57,7 +59,7 @@ def test_a_link_states_the_address_of_the_server(monkeypatch):
         url = "https://example.org/tools/compare?x=1#top"
 
     monkeypatch.setattr(link.st, "context", Context)
-    made = link.link(Spec(Layer("linear", (5, 5)), Init("zeros")))
+    made = link.link("layer", query(Spec(Layer("linear", (5, 5)), Init("zeros"))))
     assert made.startswith("https://example.org/tools/")
     assert made.count("?") == 1
     assert "compare" not in made
