@@ -4,8 +4,8 @@
 >>> from initcore.network import Network
 >>> from initcore.propagation import propagate
 >>> made = propagate(Network(depth=3, width=8, batch=4, seeds=1))
->>> by_layer(made, "gradient_std", LIGHT).alt[:44]
-'Std of the gradient by layer, from 1 to 3: me'
+>>> by_layer(made, "gradient_std", LIGHT).alt[:42]
+'Std of the gradient by layer, from 1 to 3:'
 """
 
 from __future__ import annotations
