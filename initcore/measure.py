@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Any, Protocol
@@ -226,6 +226,24 @@ class Measurement:
             counts=self.counts + other.counts,
             below=self.below + other.below,
             above=self.above + other.above,
+        )
+
+    def coarser(self, bins: int) -> Measurement:
+        """The same measurement on about ``bins`` bins, each a whole number of the old ones.
+
+        What is derived from it costs less and stays true, if less sharp. 16-bit types keep theirs.
+        """
+        if not isinstance(self.grid, Grid) or (times := self.grid.bins // bins) < 2:
+            return self
+        skip = -self.grid.first % times
+        bins = (self.grid.bins - skip) // times
+        end = skip + bins * times
+        return replace(
+            self,
+            grid=Grid((self.grid.first + skip) // times, bins, self.grid.width * times),
+            counts=self.counts[skip:end].reshape(bins, times).sum(axis=1),
+            below=self.below + int(self.counts[:skip].sum()),
+            above=self.above + int(self.counts[end:].sum()),
         )
 
     @cached_property

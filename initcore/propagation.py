@@ -493,8 +493,8 @@ def _chi(network: Network) -> float:
 
 # --- the verdict --------------------------------------------------------------------------------
 
-# Growth by under 5 % a layer, and by under a factor 4 in all, counts as stable.
-_STABLE_LAYER, _STABLE_TOTAL = 1.05, 4.0
+# Growth by under 5 % a layer, and by under a factor 3 in all, counts as stable.
+_STABLE_LAYER, _STABLE_TOTAL = 1.05, 3.0
 
 
 def _factor(first: float, last: float, steps: int) -> float:

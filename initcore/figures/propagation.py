@@ -153,8 +153,8 @@ def shares(made: Propagation, palette: Palette) -> Chart:
     theory = np.where(reached, 100 * made.theory["saturated"], np.nan)
     if np.isfinite(theory).any():
         pen = {"color": palette.law, "width": 2, "dash": "dot"}
-        hover = "layer %{x}: %{y:.3g} %<extra>theory, saturated</extra>"
-        traces.append(line(x, theory, "theory, saturated", pen, hover))
+        hover = "layer %{x}: %{y:.3g} %<extra>theory of saturated</extra>"
+        traces.append(line(x, theory, "theory", pen, hover))
     largest = max((float(np.nanmax(trace["y"], initial=0.0)) for trace in traces), default=0.0)
     shown = figure(
         traces,

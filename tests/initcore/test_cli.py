@@ -10,6 +10,7 @@ import torch
 from initcore import Network, defaults, draw_spec, propagate
 from initcore.cli import _parser, main
 from initcore.draw import Spec
+from initcore.laws import constant
 from initcore.layers import Layer
 from initcore.schemes import Init, schemes
 
@@ -88,11 +89,9 @@ def test_defaults_hold(capsys):
 
 
 def test_a_default_that_does_not_hold_exits_with_1(capsys, monkeypatch):
-    linear, bilinear = (
-        next(record for record in defaults.DEFAULTS if record.module == name)
-        for name in ("Linear", "Bilinear")
-    )
-    wrong = defaults.Default("Linear", "wrong", linear.build, bilinear.claims)
+    linear = next(record for record in defaults.DEFAULTS if record.module == "Linear")
+    zero = (defaults.Claim("weight", "0", constant(0.0)), linear.claims[1])
+    wrong = defaults.Default("Linear", "wrong", linear.build, zero)
     monkeypatch.setattr(defaults, "DEFAULTS", (wrong,))
     status, out, _ = run(capsys, "defaults", "--json")
     assert (status, json.loads(out)["holds"]) == (1, False)
