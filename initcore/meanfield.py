@@ -4,7 +4,7 @@
 >>> round(float(critical_weight_var(tanh, 0.05)), 2)  # Schoenholz et al. 2017
 1.76
 >>> theory = fixed_point(get_activation("relu"), 2.0, 0.0)
->>> theory.chi, theory.xi_c
+>>> float(theory.chi), float(theory.xi_c)
 (1.0, inf)
 
 Pre-activations of a wide layer are normal over the draw of its weights. Their second moment q
@@ -150,7 +150,7 @@ def _root(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
 
 
 class FixedPoint(NamedTuple):
-    """Where deep layers settle, and how fast; arrays of one shape, or floats.
+    """Where deep layers settle, and how fast; arrays of one shape.
 
     ``length`` is q*, ``correlation`` c*. ``chi`` is χ = σ_w² E f'(√q* z)²: under 1 the ordered
     phase, where inputs become alike and gradients vanish; over 1 the chaotic, where they explode.
@@ -207,7 +207,7 @@ def fixed_point(
         w * product_moment(activation, q, c, slopes=True),
         np.where(settled, factor, factor * q / after),
     )
-    return FixedPoint(length, c, factor, _scale(growth), _scale(closing))
+    return FixedPoint(length, c, np.asarray(factor), _scale(growth), _scale(closing))
 
 
 def _scale(slope: Array) -> Array:

@@ -4,7 +4,7 @@
 >>> from initcore.figures.style import LIGHT
 >>> from initcore.meanfield import phase_plane
 >>> relu = get_activation("relu")
->>> phase_diagram(relu, phase_plane(relu, cells=5), [Point("He", 2**0.5, 0.0)], LIGHT).alt[-25:]
+>>> phase_diagram(relu, phase_plane(relu, cells=5), [Point("He", 2**0.5, 0.0)], LIGHT).alt[-23:]
 'He at σ_w 1.414, σ_b 0.'
 """
 

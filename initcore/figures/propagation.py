@@ -4,8 +4,8 @@
 >>> from initcore.network import Network
 >>> from initcore.propagation import propagate
 >>> made = propagate(Network(depth=3, width=8, batch=4, seeds=1))
->>> by_layer(made, "gradient_std", LIGHT).alt[:44]
-'Std of the gradient by layer, from 1 to 3: me'
+>>> by_layer(made, "gradient_std", LIGHT).alt[:42]
+'Std of the gradient by layer, from 1 to 3:'
 """
 
 from __future__ import annotations
@@ -153,8 +153,8 @@ def shares(made: Propagation, palette: Palette) -> Chart:
     theory = np.where(reached, 100 * made.theory["saturated"], np.nan)
     if np.isfinite(theory).any():
         pen = {"color": palette.law, "width": 2, "dash": "dot"}
-        hover = "layer %{x}: %{y:.3g} %<extra>theory, saturated</extra>"
-        traces.append(line(x, theory, "theory, saturated", pen, hover))
+        hover = "layer %{x}: %{y:.3g} %<extra>theory of saturated</extra>"
+        traces.append(line(x, theory, "theory", pen, hover))
     largest = max((float(np.nanmax(trace["y"], initial=0.0)) for trace in traces), default=0.0)
     shown = figure(
         traces,

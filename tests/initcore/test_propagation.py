@@ -1,7 +1,9 @@
 """Propagation: statistics equal to autograd's, theory within sampling error, limits, overflow."""
 
+import contextlib
 import json
 import math
+import weakref
 from csv import reader
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from initcore import Init, InitError
+from initcore import Init, InitError, propagation
 from initcore.activations import ACTIVATIONS
 from initcore.meanfield import chi
 from initcore.network import Network, NetworkLimits, network_code
@@ -378,7 +380,7 @@ def test_limits_are_settings(monkeypatch):
         NetworkLimits.from_environment()
 
 
-def test_progress_goes_from_layer_to_layer_and_may_end_the_work():
+def test_progress_goes_from_layer_to_layer_and_may_end_the_work(monkeypatch):
     class StopError(Exception):
         pass
 
@@ -391,8 +393,18 @@ def test_progress_goes_from_layer_to_layer_and_may_end_the_work():
         if share > 0.5:
             raise StopError
 
-    with pytest.raises(StopError):
+    alive = []
+
+    class Watched(Weights):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            alive.append(weakref.ref(self))
+
+    monkeypatch.setattr(propagation, "Weights", Watched)
+    with contextlib.suppress(StopError):
         propagate(network, progress=stop)
+    assert len(alive) == 2
+    assert not any(reference() for reference in alive)  # freed at once, without a collection
 
 
 # --- what is made of it

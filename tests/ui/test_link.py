@@ -33,6 +33,36 @@ def test_the_keys_are_these():
     assert query(Spec(Layer("bilinear", (4, 5, 6)), Init("zeros")))["in2"] == 5
 
 
+def test_the_keys_of_a_network_are_these():
+    network = Network(
+        depth=2,
+        width=(8, 9),
+        weight=Init("orthogonal"),
+        bias=Init("normal", {"std": 0.5}),
+        layer_norm=True,
+    )
+    assert network_query(network) == {
+        "depth": 2,
+        "width": 8,
+        "widths": "8, 9",
+        "activation": "tanh",
+        "scheme": "orthogonal",
+        "orthogonal.gain": 1.0,
+        "bias": "normal",
+        "bias.normal.mean": 0.0,
+        "bias.normal.std": 0.5,
+        "inputs": "white",
+        "correlation": 0.5,
+        "batch": 256,
+        "seeds": 5,
+        "norm": "layer_norm",
+        "residual": "none",
+        "whole": "none",
+        "seed": 0,
+    }
+    assert network_query(Network())["widths"] == ""
+
+
 @pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.slug)
 def test_each_size_of_a_layer_has_a_key_of_its_own(kind):
     keys = size_keys(kind)
