@@ -1,6 +1,7 @@
 """The command line: one JSON object on success, one line on stderr for unusable input."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -300,3 +301,12 @@ def test_the_process_exits_with_2_without_a_traceback():
     done = process(*DESCRIBE, "--scheme", "sparse", "--param", "sparsity=1")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "initcore: sparsity = 1: must be at least 0 and below 1\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "initcore", "schemes", "--json"]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (0, "")
