@@ -9,7 +9,8 @@ import streamlit as st
 
 from initcore import InitError, html
 from initcore.audit import Audit
-from initcore.figures.audit import expected_std, heatmap, histogram, spectrum, with_depth
+from initcore.figures import spectrum
+from initcore.figures.audit import expected_std, heatmap, histogram, with_depth
 from initcore.figures.weights import extremes_sentence
 from initcore.findings import SEVERITIES, Audited, Finding
 from initcore.guard import guard
@@ -157,7 +158,7 @@ def show_tensor(what: audits.Subject, made: Audit, row: Audited, findings: list[
     if m is None or not m.finite:
         return
     palette = show.palette()
-    seen = audits.closed_up(what, row.name)
+    seen = audits.closed_up(what, study)
     left, right = st.columns(2, gap="medium")
     with left:
         show.chart(histogram(row, palette), "values")
@@ -166,12 +167,12 @@ def show_tensor(what: audits.Subject, made: Audit, row: Audited, findings: list[
         show.chart(heatmap(row, seen, palette), "matrix")
         st.caption(extremes_sentence(seen.heat, study.entry.shape))
     parts = [*study.blocks, *study.segments]
-    both = bool(parts) and seen.singular_values is not None
+    both = bool(parts) and seen.spectrum is not None
     left, right = st.columns(2, gap="medium") if both else [st.container()] * 2
-    if seen.singular_values is not None:
+    if seen.spectrum is not None:
         with left:
-            show.chart(spectrum(row, seen, palette), "singular-values")
-            st.caption("Singular values: measured. Dashes: derived, for independent entries.")
+            show.chart(spectrum.histogram(seen.spectrum, palette), "singular-values")
+            st.caption("Bars: measured singular values. Line: their law, where there is one.")
     if parts:
         blocks = [
             {

@@ -26,6 +26,7 @@ from initcore.closeup import CloseUp, close_up
 from initcore.measure import Progress
 from initcore.models import MODELS, build_model, get_model
 from initcore.recipes import MAX_FILE, RECIPES, Recipe, get_recipe, parse_recipe
+from initcore.survey import Study
 from ui import controls
 from ui.kept import Kept
 from ui.show import plain
@@ -282,13 +283,13 @@ def audited(what: Subject, held: str | Recipe | None) -> Audit:
     return replace(made, source=what.title)
 
 
-def closed_up(what: Subject, name: str) -> CloseUp:
+def closed_up(what: Subject, study: Study) -> CloseUp:
     """A close-up of one tensor; raises InitError as ``close_up`` does."""
-    made = close_ups.get((what.key, name))
+    made = close_ups.get((what.key, study.name))
     if made is None:
         with st.spinner("Reading the tensor …"), _one_at_a_time, what.opened() as (source, _):
-            made = close_up(source, name)
-        close_ups.put((what.key, name), made)
+            made = close_up(source, study)
+        close_ups.put((what.key, study.name), made)
     return made
 
 

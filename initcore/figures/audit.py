@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from initcore.audit import Audit
-from initcore.closeup import CloseUp, independent_range
+from initcore.closeup import CloseUp
 from initcore.figures.style import Chart, Palette, Trace, figure, light, line, title
 from initcore.figures.weights import distribution, matrix
 from initcore.findings import Audited, is_weight
@@ -205,39 +205,3 @@ def heatmap(row: Audited, seen: CloseUp, palette: Palette) -> Chart:
     elif len(place.shape) < 2:
         axes = ("", "index")
     return matrix(seen.heat, m, place.shape, axes, palette)
-
-
-def spectrum(row: Audited, seen: CloseUp, palette: Palette) -> Chart:
-    """The singular values by rank, and the range of those of independent entries of this std.
-
-    The range is shown where the values are identified as independent ones, and for an orthogonal
-    matrix, which elementwise looks the same.
-    """
-    values, m, found = seen.singular_values, row.study.measurement, row.study.identification
-    assert values is not None
-    assert m is not None
-    rank = np.arange(1.0, len(values) + 1)
-    hover = "σ%{x} = %{y:.4g}<extra>measured</extra>"
-    traces: list[Trace] = [
-        line(rank, values, "measured", {"color": palette.series[0], "width": 2.5}, hover)
-    ]
-    alt = (
-        f"Singular values of the {seen.heat.rows} × {seen.heat.columns} matrix: {len(values)} from "
-        f"{number(values[-1])} to {number(values[0])}"
-    )
-    if found and found.family in ("uniform", "normal", "truncated_normal", "orthogonal", "none"):
-        low, high = independent_range(seen.heat.rows, seen.heat.columns, m.std)
-        x = np.array([rank[0], rank[-1], math.nan, rank[0], rank[-1]])
-        y = np.array([high, high, math.nan, low, low])
-        pen = {"color": palette.law, "width": 2, "dash": "dash"}
-        name = "Marchenko–Pastur edges"
-        traces.append(line(x, y, name, pen, f"%{{y:.4g}}<extra>{name}</extra>"))
-        alt += f"; those of independent entries lie from {number(low)} to {number(high)}"
-    plot = figure(
-        traces,
-        palette,
-        320,
-        {"title": title("rank"), "showline": True},
-        {"title": title("singular value"), "showgrid": True, "rangemode": "tozero", "nticks": 6},
-    )
-    return Chart(plot, f"{alt}.")

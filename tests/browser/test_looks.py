@@ -6,7 +6,18 @@ from playwright.sync_api import expect
 
 from initcore.figures.style import DARK
 
-CHARTS = {"Layer": 3, "Compare": 13, "Lesson": 0, "Schemes": 17, "Defaults": 0, "Audit": 0}
+CHARTS = {
+    "Layer": 3,
+    "Compare": 13,
+    "Lesson": 0,
+    "Schemes": 17,
+    "Defaults": 0,
+    "Audit": 0,
+    "Propagation": 7,
+    "Phase": 2,
+    "Spectrum": 4,
+    "Race": 3,
+}
 # Streamlit closes its sidebar after a choice where the browser says that it is a phone's.
 PHONE = {
     "viewport": {"width": 390, "height": 844},
