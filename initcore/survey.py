@@ -484,9 +484,7 @@ def survey(
                     studies[piece.number] = _conclude(
                         piece.place, joined, joined.rows, _reader(entry)
                     )
-    # Without the values, so that a survey does not keep a model in memory.
-    bare = [replace(entry, values=None, memory=None) for entry in found]
-    done = [replace(studies[number], entry=entry) for number, entry in enumerate(bare)]
+    done = [replace(studies[number], entry=entry) for number, entry in enumerate(found)]
     by_name = {study.name: study for study in done}
     return [_with_tie(study, by_name) for study in done]
 
