@@ -159,9 +159,9 @@ class Upload:
     def check(self) -> None:
         """Raise InitError for what is not written to a disk."""
         size, most = sum(file.size for file in self.files), st.get_option("server.maxUploadSize")
-        if size > most * 2**20:
+        if size > most * 10**6:  # as the browser counts
             raise InitError(
-                f"the files have {size / 2**20:,.0f} MB together, at most {most} (the server's "
+                f"the files have {size / 10**6:,.0f} MB together, at most {most} (the server's "
                 "maxUploadSize): audit them on your own machine, with initcore audit PATH"
             )
         names = [file.name for file in self.files]

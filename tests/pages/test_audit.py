@@ -73,7 +73,7 @@ def test_the_empty_page_says_what_it_does_and_leads_to_a_real_fault(open_page, p
     at = open_page("audit")
     assert not charts(at)
     assert "what was it initialised with" in said(at)
-    assert f"{64} MB" in at.file_uploader[0].label
+    assert "32 MB" in at.file_uploader[0].label
     press(at, "real bug")
     bug = get_bug(audits.EXAMPLE["bug"])
     assert bug.cause in said(at)
