@@ -64,7 +64,7 @@ def cell(value: object) -> str:
 
 def plain(text: str) -> str:
     """A text that others wrote, such as a name from a file, as markdown shows it literally."""
-    return re.sub(r"([\\`*_{}\[\]()<>#!|~$:&])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*{}\[\]<>#!|~$:&]|\b_|_\b)", r"\\\1", " ".join(text.split()))
 
 
 def code(name: str) -> str:
