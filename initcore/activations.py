@@ -211,8 +211,7 @@ ACTIVATIONS: tuple[Activation, ...] = (
         saves="input",
         flat=(math.log(0.01), math.inf),
         gain_note=(
-            "λ and α are chosen so that 1 keeps mean 0 and variance 1 (Klambauer et al. 2017); "
-            "torch's 3/4 shrinks the signal."
+            "λ and α are made for gain 1 (Klambauer et al. 2017); torch's 3/4 shrinks the signal."
         ),
     ),
     Activation(

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from initcore.activations import NODES, WEIGHTS, Activation, Array, get_activation
+from initcore.laws import number
 
 # --- moments under a normal of variance q --------------------------------------------------------
 
@@ -232,3 +233,65 @@ def critical_weight_var(activation: Activation, bias_var: npt.ArrayLike) -> Arra
         over = chi(activation, np.exp(middle), bias_var) > 1
         low, high = np.where(over, low, middle), np.where(over, middle, high)
     return np.asarray(np.exp((low + high) / 2))
+
+
+# --- the plane of σ_w and σ_b ------------------------------------------------------------------
+
+_LOWEST_WEIGHT, _HIGHEST_BIAS = 0.05, 2.0
+
+
+class PhasePlane(NamedTuple):
+    """χ on a grid of σ_w (columns) and σ_b (rows), and the critical σ_w of each row."""
+
+    weight_std: Array
+    bias_std: Array
+    chi: Array
+    critical: Array
+
+
+class DepthScales(NamedTuple):
+    """ξ_q and ξ_c along σ_w, at one σ_b."""
+
+    weight_std: Array
+    bias_std: float
+    xi_q: Array
+    xi_c: Array
+
+
+def highest_weight(activation: Activation) -> float:
+    """Where the σ_w axis ends: at twice the critical value without a bias, or so."""
+    critical = math.sqrt(float(critical_weight_var(activation, 0.0)))
+    return max(4.0, math.ceil(2 * critical))
+
+
+def phase_plane(activation: Activation, cells: int = 61) -> PhasePlane:
+    """χ and the critical line, by quadrature."""
+    weight_std = np.linspace(_LOWEST_WEIGHT, highest_weight(activation), cells)
+    bias_std = np.linspace(0, _HIGHEST_BIAS, cells)
+    w, b = np.meshgrid(weight_std**2, bias_std**2)
+    critical = np.sqrt(critical_weight_var(activation, bias_std**2))
+    return PhasePlane(weight_std, bias_std, chi(activation, w, b), critical)
+
+
+def depth_scales(activation: Activation, bias_std: float, points: int = 81) -> DepthScales:
+    """Both depth scales along σ_w."""
+    weight_std = np.linspace(_LOWEST_WEIGHT, highest_weight(activation), points)
+    point = fixed_point(activation, weight_std**2, np.full(points, bias_std**2))
+    return DepthScales(weight_std, bias_std, point.xi_q, point.xi_c)
+
+
+def phase_sentence(activation: Activation, weight_std: float, bias_std: float) -> str:
+    """In which phase a point lies, to what depth a signal survives there, and the way out."""
+    point = fixed_point(activation, weight_std**2, bias_std**2)
+    critical = math.sqrt(float(critical_weight_var(activation, bias_std**2)))
+    factor, xi = float(point.chi), float(point.xi_c)
+    change = f"χ = {number(factor)}: a gradient's std is multiplied by {number(math.sqrt(factor))}"
+    if abs(factor - 1) < 1e-3:
+        text = f"Critical, {change} per layer and keeps its size."
+    elif factor < 1:
+        text = f"Ordered, {change} per layer and vanishes; two inputs become alike."
+    else:
+        text = f"Chaotic, {change} per layer and explodes; two near inputs part."
+    if math.isfinite(xi):
+        text += f" What tells inputs apart survives to about layer {math.ceil(6 * xi):,}, 6 ξ_c."
+    return f"{text} At this σ_b the critical σ_w is {number(critical)}."

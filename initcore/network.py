@@ -27,7 +27,7 @@ RESIDUALS = ("none", "plain", "scaled")
 WHOLES = ("none", "fixup", "lsuv")
 DIGITS_FEATURES, DIGITS_COUNT = 64, 1438
 
-MAX_DEPTH = 10_000
+MAX_DEPTH, MAX_SEEDS = 1000, 100
 # Each layer of each seed has a generator seed of its own: run · 2¹⁶ + layer.
 _STRIDE = 2**16
 MAX_RUN = MAX_SEED // _STRIDE
@@ -82,8 +82,8 @@ class Network:
         for width in self.widths:
             check_whole("width", width, 1, MAX_SIZE)
         check_whole("batch", self.batch, 2, MAX_SIZE)
-        check_whole("seeds", self.seeds, 1, 1000)
-        check_whole("seed", self.seed, 0, MAX_RUN - 1000)
+        check_whole("seeds", self.seeds, 1, MAX_SEEDS)
+        check_whole("seed", self.seed, 0, MAX_RUN - MAX_SEEDS)
         _check_choice("inputs", self.inputs, INPUTS)
         _check_choice("residual", self.residual, RESIDUALS)
         _check_choice("whole", self.whole, WHOLES)

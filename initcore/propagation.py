@@ -176,10 +176,13 @@ def correlation_of_pairs(h: Tensor) -> float:
     """Of neighbours in a batch (inputs, units): their mean product over their mean square."""
     count = len(h) // 2 * 2
     first, second = h[0:count:2].numpy(), h[1:count:2].numpy()
-    products = np.vecdot(first, second).sum(dtype=np.float64)
-    squares = np.vecdot(first, first).sum(dtype=np.float64)
-    squares += np.vecdot(second, second).sum(dtype=np.float64)
-    return float(2 * products / squares) if squares > 0 else math.nan
+    square = float(np.vecdot(first, first).sum(dtype=np.float64))
+    if not 1e-30 < square / first.size < 1e30:  # products would leave float32
+        first, second = first.astype(np.float64), second.astype(np.float64)
+        square = float(np.vecdot(first, first).sum())
+    square += float(np.vecdot(second, second).sum(dtype=np.float64))
+    product = float(np.vecdot(first, second).sum(dtype=np.float64))
+    return 2 * product / square if square > 0 else math.nan
 
 
 class Statistics:
@@ -405,7 +408,7 @@ def variances(network: Network, layer: int) -> tuple[float, float]:
     return network.layer(layer).fan_in * weight**2, laws["bias"].std ** 2
 
 
-def _no_theory(network: Network) -> str:
+def no_theory(network: Network) -> str:
     """Why mean field says nothing of this network; empty where it does."""
     if network.weight.slug == "eye":
         return "Mean field needs random weights: eye has none."
@@ -424,7 +427,7 @@ def predict(
     """
     depth, f = network.depth, network.function
     theory = {name: np.full(depth, np.nan) for name in PREDICTED}
-    note = _no_theory(network)
+    note = no_theory(network)
     if note:
         return theory, note
     s, sources = network.branch_scale, network.sources
@@ -569,19 +572,18 @@ def _reach(made: Propagation, signal: float, back: float, states: list[str]) -> 
 
 
 def _holding(made: Propagation) -> str:
-    """The gain that would hold the signal, and the one that would hold the gradient."""
+    """The gain that would hold the signal, the one that would hold the gradient, and this one."""
     network, f = made.network, made.network.function
     if not network.is_plain:
         return ""
-    has = ""
-    if not made.theory_note:
-        weight_var, bias_var = variances(network, network.depth)
-        has = f" This network's gain is {number(math.sqrt(weight_var))}."
-        critical = math.sqrt(float(meanfield.critical_weight_var(f, bias_var)))
-        if abs(critical / f.gain - 1) > 0.005:
-            has = f", one of {number(critical)} the gradient's (χ = 1).{has}"
-    start = f"A gain of {number(f.gain)} holds the signal's size at 1"
-    return f"{start}{has if has.startswith(',') else '.' + has}"
+    text = f"Gain {number(f.gain)} holds the signal's size at 1"
+    if made.theory_note:
+        return f"{text}."
+    weight_var, bias_var = variances(network, network.depth)
+    critical = math.sqrt(float(meanfield.critical_weight_var(f, bias_var)))
+    if abs(critical / f.gain - 1) > 0.005:
+        text += f", gain {number(critical)} the gradient's (χ = 1)"
+    return f"{text}; this network has gain {number(math.sqrt(weight_var))}."
 
 
 # --- plain data ---------------------------------------------------------------------------------

@@ -51,6 +51,18 @@ MENU = (
         "What every torch.nn module does when you construct it, measured now.",
     ),
     _Entry(
+        "pages/propagation.py",
+        "Propagation",
+        ":material/waterfall_chart:",
+        "What a deep network, as initialised, does to a signal and to a gradient.",
+    ),
+    _Entry(
+        "pages/phase.py",
+        "Phase",
+        ":material/ssid_chart:",
+        "Where a signal dies out, where it turns to chaos, and the critical line between.",
+    ),
+    _Entry(
         "pages/spectrum.py",
         "Spectrum",
         ":material/equalizer:",

@@ -429,7 +429,7 @@ def test_the_verdict(fields, state):
     verdict = propagate(network).verdict
     assert verdict.state == state
     assert verdict.sentence.startswith(state.capitalize())
-    assert f"A gain of {network.function.gain:.4g}" in verdict.sentence
+    assert f"Gain {network.function.gain:.4g} holds" in verdict.sentence
 
 
 def test_factors_per_layer():
