@@ -9,7 +9,7 @@ run: .venv/app
 
 test: .venv/test lint
 	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -3,8 +3,8 @@
 >>> relu = get_activation("relu")
 >>> round(relu.gain, 4), round(relu.slope_moment, 4)
 (1.4142, 0.5)
->>> get_activation("gelu").torch_gain is None, round(get_activation("gelu").gain, 3)
-(True, 1.533)
+>>> get_activation("gelu").torch_gain is None, round(get_activation("gelu").gain, 4)
+(True, 1.5335)
 
 The exact gain is 1/√E f(z)² for z ~ N(0, 1): weights of std gain/√fan_in then keep pre-activations
 at unit variance from layer to layer (He et al. 2015, arXiv 1502.01852, eq. 7, for any activation).

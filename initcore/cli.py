@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -41,9 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = _parser().parse_args(arguments)
         status: int = options.run(options)
+        sys.stdout.flush()
     except InitError as error:
         print(f"initcore: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     return status
 
 
@@ -270,7 +275,7 @@ def _race(options: argparse.Namespace) -> int:
     rates = [_number("rate", text) for text in options.rate]
     if len(rates) not in (1, len(options.scheme)):
         raise InitError(
-            f"{len(rates)} rates for {len(options.scheme)} schemes: give one for all, or each its own"
+            f"{len(rates)} rates for {len(options.scheme)} schemes: give one, or one each"
         )
     rates *= len(options.scheme) if len(rates) == 1 else 1
     given = _params(options.param)

@@ -6,7 +6,8 @@
 (True, (5, 5))
 
 A draw is deterministic and does not depend on what other threads do: every random call gets its own
-generator, and torch's global generator, which all threads of a process share, is never touched.
+generator, and torch's global generator, which all threads of a process share, is left alone.
+``torch_seeded`` is for the constructors of modules, which take no generator.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import os
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -150,15 +152,31 @@ def draw_spec(spec: Spec) -> Draw:
         if init is not None:
             slot = spec.slot(role)
             tensor = torch.empty(slot.shape, dtype=DTYPES[spec.dtype])
-            _fill(tensor, init.call(slot), generator, spec.seed)
+            fill(tensor, init.call(slot), generator, spec.seed)
             tensors[role] = tensor
     return Draw(spec, tensors["weight"], tensors.get("bias"))
+
+
+# A module's constructor draws from torch's global generator, which all threads share.
+_GLOBAL_GENERATOR = threading.Lock()
+
+
+@contextmanager
+def torch_seeded(seed: int) -> Iterator[None]:
+    """Code that draws from torch's global generator, as after ``torch.manual_seed(seed)``.
+
+    One thread at a time; the generator is left as it was.
+    """
+    with _GLOBAL_GENERATOR, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
 
 
 _FILTERING = threading.Lock()
 
 
-def _fill(tensor: Tensor, call: Call, generator: torch.Generator, seed: int) -> None:
+def fill(tensor: Tensor, call: Call, generator: torch.Generator, seed: int) -> None:
+    """Make a torch.nn.init call in place; ``seed`` is the one the generator started from."""
     if call.function == "sparse_":
         _sparse(tensor, call, generator, seed)
     elif call.function == "trunc_normal_":
@@ -241,7 +259,7 @@ class Stream:
             return None
         slot = self.spec.slot("bias")
         tensor = torch.empty(slot.shape, dtype=DTYPES[self.spec.dtype])
-        _fill(tensor, self.spec.bias.call(slot), self._generator, self.spec.seed)
+        fill(tensor, self.spec.bias.call(slot), self._generator, self.spec.seed)
         return tensor
 
 

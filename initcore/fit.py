@@ -77,7 +77,12 @@ def ks_bracket(measurement: Measurement, law: Law) -> tuple[float, float]:
     """
     edges, slack = measurement.grid.edges, measurement.grid.slack
     empirical = measurement.cumulative / measurement.finite
-    below, above = law.cdf(edges - slack), law.cdf(edges + slack)
+    if isinstance(measurement.grid, HalfGrid):  # between values that occur nothing can be farthest
+        present = measurement.counts > 0
+        beside = np.append(present, False) | np.append(False, present)
+        edges, empirical = edges[beside], empirical[beside]
+    below = law.cdf(edges - slack)
+    above = law.cdf(edges + slack) if slack else below
     lower = float(np.max(np.maximum(empirical - above, below - empirical), initial=0.0))
     if law.is_discrete or isinstance(measurement.grid, HalfGrid):
         return lower, lower
@@ -173,17 +178,19 @@ def _possible(value: float, law: Law, dtype: str) -> bool:
 
 def _agrees(m: Measurement, law: Law, low: float, p_value: float) -> bool:
     """Whether neither the shape nor the std speaks against the law by an amount that matters."""
-    rounded = _rounded(m, law)
+    rounded = rounded_law(m, law)
     shape = p_value >= ALPHA or low <= max(NEGLIGIBLE_KS, rounded.coarsest)
     if not rounded.std:
         return shape and not m.std
     spread = abs(m.std / rounded.std - 1)
     # Small samples have a longer upper tail than a normal: 4 standard errors, and more for them.
-    usual = 4 * rounded.error * (1 + rounded.error)
+    # An orthogonal matrix has a fixed sum of squares: its std strays by the square of its mean.
+    errors = 8 if isinstance(law, HaarCoordinate) else 4
+    usual = errors * rounded.error * (1 + rounded.error)
     return shape and spread <= max(NEGLIGIBLE_STD, usual)
 
 
-class _Rounded(NamedTuple):
+class Rounded(NamedTuple):
     """A law after rounding to a dtype: std, std_error, the largest share of one single value."""
 
     std: float
@@ -191,20 +198,21 @@ class _Rounded(NamedTuple):
     coarsest: float
 
 
-def _rounded(m: Measurement, law: Law) -> _Rounded:
+def rounded_law(m: Measurement, law: Law) -> Rounded:
+    """The law as the measured tensor's dtype holds it; the law itself for 32 bits and more."""
     if not isinstance(m.grid, HalfGrid):
-        return _Rounded(law.std, std_error(law, m.finite), 0.0)
+        return Rounded(law.std, std_error(law, m.finite), 0.0)
     share = np.diff(law.cdf(m.grid.edges))
     values = m.grid.values
     deviation = values - share @ values
     variance = float(share @ deviation**2)
     if variance < SMALLEST:  # all values round to one
-        return _Rounded(0.0, 0.0, float(share.max()))
+        return Rounded(0.0, 0.0, float(share.max()))
     kurtosis = float(share @ deviation**4) / variance**2
     # Rounding adds to the sampling error where it leaves few values to choose from.
     error = max(std_error(law, m.finite), math.sqrt(max(kurtosis - 1, 0) / (4 * m.finite)))
     coarsest = float(np.where(values == 0, share - dict(law.atoms).get(0.0, 0.0), share).max())
-    return _Rounded(math.sqrt(variance), error, coarsest)
+    return Rounded(math.sqrt(variance), error, coarsest)
 
 
 def _verdict(m: Measurement, law: Law, result: Fit) -> str:
@@ -231,13 +239,24 @@ def _verdict(m: Measurement, law: Law, result: Fit) -> str:
         f"±{number(result.std_error, 2)}), KS distance {number(result.ks_low, 3)} "
         f"({_chance(result.p_value)})."
     )
-    rounded = _rounded(m, law)
+    rounded = rounded_law(m, law)
     if abs(rounded.std / law.std - 1) > 0.01:
         sentence += f" Rounding to {m.dtype} alone turns the law's std into {number(rounded.std)}."
     if result.agrees and result.p_value < ALPHA:
         rest = f"rounding to {m.dtype} leaves" if rounded.coarsest else "matters in training"
         sentence += f" So many values reveal even a gap this small; it is below what {rest}."
     return sentence + _power(law, m.finite)
+
+
+def values_needed(law: Law, rival: Law) -> float:
+    """About how many values tell a law from its rival: where their distance becomes critical."""
+    gap = distance(law, rival)
+    return (CRITICAL_5 / gap) ** 2 if gap >= 1e-4 else math.inf
+
+
+def round_count(count: float) -> str:
+    """A count to two significant digits, for people."""
+    return f"{round(count, 1 - math.floor(math.log10(count))):,.0f}"
 
 
 def _chance(p: float) -> str:
@@ -253,12 +272,12 @@ def _power(law: Law, n: int) -> str:
     if isinstance(law, Normal):
         half = math.sqrt(3) * law.std
         rival, name = Uniform(law.mean - half, law.mean + half), "uniform"
-    gap = distance(law, rival)
-    if gap < 1e-4 or n >= (needed := (CRITICAL_5 / gap) ** 2):
+    needed = values_needed(law, rival)
+    if n >= needed or math.isinf(needed):
         return ""
     if isinstance(law, HaarCoordinate) and law.dimension > 20:
         return " Entry by entry it looks like a normal: only its singular values tell."
     return (
         f" {n:,} are too few to tell it from a {name} of the same std: "
-        f"that takes about {round(needed, 1 - math.floor(math.log10(needed))):,.0f}."
+        f"that takes about {round_count(needed)}."
     )

@@ -4,7 +4,7 @@
 >>> round(float(critical_weight_var(tanh, 0.05)), 2)  # Schoenholz et al. 2017
 1.76
 >>> theory = fixed_point(get_activation("relu"), 2.0, 0.0)
->>> theory.chi, theory.xi_c
+>>> float(theory.chi), float(theory.xi_c)
 (1.0, inf)
 
 Pre-activations of a wide layer are normal over the draw of its weights. Their second moment q
@@ -150,7 +150,7 @@ def _root(function: Callable[[Array], Array], low: Array, high: Array) -> Array:
 
 
 class FixedPoint(NamedTuple):
-    """Where deep layers settle, and how fast; arrays of one shape, or floats.
+    """Where deep layers settle, and how fast; arrays of one shape.
 
     ``length`` is q*, ``correlation`` c*. ``chi`` is χ = σ_w² E f'(√q* z)²: under 1 the ordered
     phase, where inputs become alike and gradients vanish; over 1 the chaotic, where they explode.
@@ -207,7 +207,7 @@ def fixed_point(
         w * product_moment(activation, q, c, slopes=True),
         np.where(settled, factor, factor * q / after),
     )
-    return FixedPoint(length, c, factor, _scale(growth), _scale(closing))
+    return FixedPoint(length, c, np.asarray(factor), _scale(growth), _scale(closing))
 
 
 def _scale(slope: Array) -> Array:
@@ -287,11 +287,15 @@ def phase_sentence(activation: Activation, weight_std: float, bias_std: float) -
     factor, xi = float(point.chi), float(point.xi_c)
     change = f"χ = {number(factor)}: a gradient's std is multiplied by {number(math.sqrt(factor))}"
     if abs(factor - 1) < 1e-3:
-        text = f"Critical, {change} per layer and keeps its size."
+        text = f"Critical, {change} per layer: it keeps its size"
     elif factor < 1:
-        text = f"Ordered, {change} per layer and vanishes; two inputs become alike."
+        text = f"Ordered, {change} per layer and vanishes; two inputs become alike"
     else:
-        text = f"Chaotic, {change} per layer and explodes; two near inputs part."
+        text = f"Chaotic, {change} per layer and explodes"
+    if math.isinf(point.length):
+        text += "; the signal grows without end"
+    elif factor > 1:
+        text += "; two near inputs part"
     if math.isfinite(xi):
-        text += f" What tells inputs apart survives to about layer {math.ceil(6 * xi):,}, 6 ξ_c."
-    return f"{text} At this σ_b the critical σ_w is {number(critical)}."
+        text += f". What tells inputs apart survives to about layer {math.ceil(6 * xi):,}, 6 ξ_c"
+    return f"{text}. At this σ_b the critical σ_w is {number(critical)}."

@@ -12,8 +12,10 @@ loss whose gradient at the last layer's pre-activations is N(0, 1). The theory i
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
+from csv import DictWriter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -454,7 +456,7 @@ def predict(
         mean = float(meanfield.first_moment(f, entering))
         passing[layer] = meanfield.slope_moment(f, entering)
         if network.layer_norm:
-            passing[layer] *= (1 - 2 / network.widths[layer - 1]) / (q + EPSILON)
+            passing[layer] *= max(1 - 2 / network.widths[layer - 1], 0.0) / (q + EPSILON)
         product = float(meanfield.product_moment(f, entering, share)) if share < 1 else moment
         theory["preactivation_std"][layer - 1] = math.sqrt(q)
         theory["activation_std"][layer - 1] = math.sqrt(max(moment - mean**2, 0.0))
@@ -491,8 +493,8 @@ def _chi(network: Network) -> float:
 
 # --- the verdict --------------------------------------------------------------------------------
 
-# Growth by under 5 % a layer, and by under a factor 4 in all, counts as stable.
-_STABLE_LAYER, _STABLE_TOTAL = 1.05, 4.0
+# Growth by under 5 % a layer, and by under a factor 3 in all, counts as stable.
+_STABLE_LAYER, _STABLE_TOTAL = 1.05, 3.0
 
 
 def _factor(first: float, last: float, steps: int) -> float:
@@ -543,7 +545,7 @@ def _verdict(made: Propagation) -> Verdict:
 
 def _way(what: str, factor: float, state: str, start: float, end: float, where: str) -> str:
     """What becomes of the signal or of the gradient, in words."""
-    by = "" if math.isnan(factor) else f"× {number(factor)} per layer, "
+    by = f"× {number(factor)} per layer, " if factor > 0 else ""
     if where:
         return f"the {what} grows ({by}overflowing float32 {where})"
     way = "keeps its size" if state == "stable" else "grows" if factor > 1 else "shrinks"
@@ -563,7 +565,7 @@ def _reach(made: Propagation, signal: float, back: float, states: list[str]) -> 
         layers = math.ceil(math.log(10) / abs(rates[name]))
         return f"The {name} is {change} after {layers} layer{'s' if layers > 1 else ''}."
     network = made.network
-    if made.theory_note or not network.is_plain:
+    if set(states) != {"stable"} or made.theory_note or not network.is_plain:
         return ""
     xi = float(meanfield.fixed_point(network.function, *variances(network, network.depth)).xi_c)
     if math.isinf(xi):
@@ -601,6 +603,16 @@ def layers(made: Propagation) -> list[dict[str, float | None]]:
         {"layer": index + 1} | {name: _plain(column[index]) for name, column in columns.items()}
         for index in range(made.network.depth)
     ]
+
+
+def csv(made: Propagation) -> str:
+    """``layers`` as a table with a heading; what is not finite is left empty."""
+    rows = layers(made)
+    text = io.StringIO()
+    writer = DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def as_dict(made: Propagation) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from initcore.laws import (
     HaarCoordinate,
     Law,
     Pattern,
+    Uniform,
     constant,
     number,
 )
@@ -55,6 +56,7 @@ _MOST_DEPTHS = 16
 # matrix; and below the other one, the value itself in that of the matrix.
 _GRAM_LIMIT, _FLOAT_LIMIT = 1e-6, 1e-14
 _LARGEST = 1e300
+_BAND = 128
 
 
 # --- singular values ----------------------------------------------------------------------------
@@ -71,19 +73,32 @@ def singular_values(matrix: Tensor) -> Array:
     if matrix.ndim != 2 or not matrix.numel():
         raise InitError(f"shape {list(matrix.shape)}: singular values need a matrix with entries")
     values = matrix.detach().double()
-    largest = float(values.abs().max())
+    largest = max(abs(float(end)) for end in torch.aminmax(values))
     if not math.isfinite(largest):
         raise InitError("a matrix with nan or infinity has no singular values")
     if not largest:
         return np.zeros(min(values.shape))
-    values = values / largest  # so that no square over- or underflows
+    if 1e-100 < largest < 1e100:
+        largest = 1.0
+    else:
+        values = values / largest  # so that no square over- or underflows
     wide = values if values.shape[0] <= values.shape[1] else values.mT
-    squares = torch.linalg.eigvalsh(wide @ wide.mT)
+    squares = torch.linalg.eigvalsh(_lower_gram(wide))
     if squares[0] < _GRAM_LIMIT**2 * squares[-1]:
         found = torch.linalg.svdvals(values)
     else:
         found = squares.flip(0).sqrt()
     return np.asarray(largest * found.numpy())
+
+
+def _lower_gram(wide: Tensor) -> Tensor:
+    """The lower triangle of A Aᵀ, in bands: the other is never looked at."""
+    rows = wide.shape[0]
+    gram = wide.new_zeros(rows, rows)
+    for start in range(0, rows, _BAND):
+        end = min(start + _BAND, rows)
+        torch.mm(wide[start:end], wide[:end].mT, out=gram[start:end, :end])
+    return gram
 
 
 # --- laws of singular values --------------------------------------------------------------------
@@ -188,7 +203,7 @@ class MarchenkoPastur(_Curve):
 
     @property
     def notation(self) -> str:
-        name = "quarter circle" if self.rows == self.columns else "Marchenko–Pastur"
+        name = "quarter circle" if self.rows == self.columns else "Marchenko–Pastur law"
         return f"{name} on [{number(self.low)}, {number(self.high)}]"
 
 
@@ -217,30 +232,37 @@ class FussCatalan(_Curve):
 
     @cached_property
     def _curve(self) -> tuple[Array, Array, Array]:
-        """Angles φ from π/(depth+1) down to 0, x(φ) ascending, and the density of x."""
+        """Angles φ from π/(depth+1) down to 0, ln x(φ) ascending, and ln of the density of x.
+
+        For a scale of 1. The steps, even in u with φ = π/(depth+1)·(1 − u²), are finest near x = 0.
+        """
         m = self.depth
-        phi = math.pi / (m + 1) * (1 - _MIDDLES)
-        one, most, full = (np.log(np.sin(k * phi)) for k in (1, m, m + 1))
-        x = np.exp(((m + 1) * full - one - m * most) / 2)
+        phi = math.pi / (m + 1) * (1 - _MIDDLES**2)
+        one, most = np.log(np.sin(phi)), np.log(np.sin(m * phi))
+        full = np.log(np.sin(math.pi * _MIDDLES**2))  # sin((m + 1)φ), with all its digits
+        log_x = ((m + 1) * full - one - m * most) / 2
         # The density of the square, times d(square)/dx = 2x.
-        of_square = np.exp(2 * one + (m - 1) * most - m * full) / math.pi
-        return phi, self.scale * x, 2 * x * of_square / self.scale
+        of_square = 2 * one + (m - 1) * most - m * full - math.log(math.pi)
+        return phi, log_x, of_square + math.log(2) + log_x
 
     @property
     def _along(self) -> tuple[Array, Array]:
-        phi, x, density = self._curve
+        phi, log_x, log_density = self._curve
         m = self.depth
-        # |dx/dφ| = x/2 · |d ln x²/dφ|.
-        slope = (m + 1) ** 2 / np.tan((m + 1) * phi) - 1 / np.tan(phi) - m**2 / np.tan(m * phi)
-        return x, density * x / 2 * np.abs(slope) * math.pi / (m + 1) / len(phi)
+        # |dx/dφ| = x/2 · |d ln x²/dφ|, where tan((m + 1)φ) = −tan(πu²), and dφ = 2πu/(m + 1) du.
+        slope = (m + 1) ** 2 / np.tan(math.pi * _MIDDLES**2) + 1 / np.tan(phi)
+        slope += m**2 / np.tan(m * phi)
+        step = 2 * math.pi * _MIDDLES / (m + 1) / len(phi)
+        return self.scale * np.exp(log_x), np.exp(log_density + log_x) / 2 * np.abs(slope) * step
 
     def pdf(self, x: npt.ArrayLike) -> Array:
-        _, values, density = self._curve
+        _, log_x, log_density = self._curve
         x = np.asarray(x, dtype=float)
         inside = (x > self.low) & (x < self.high)
         # Near 0 the density is a power of x: interpolated in logarithms.
-        at = np.log(np.where(inside, x, self.high))
-        return np.where(inside, np.exp(np.interp(at, np.log(values), np.log(density))), 0.0)
+        at = np.log(np.where(inside, x, self.high)) - math.log(self.scale)
+        density = np.exp(np.minimum(np.interp(at, log_x, log_density), 600.0)) / self.scale
+        return np.where(inside, density, 0.0)
 
     @property
     def notation(self) -> str:
@@ -363,13 +385,14 @@ class SpectrumSpec:
         return Init("orthogonal", {"gain": root * math.sqrt(max(layer.matrix_shape))})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spectrum:
     """The singular values of one matrix, the largest first, and the law they should follow.
 
-    ``distance`` is the Kolmogorov-Smirnov distance to the law; for a law of one value the largest
-    relative deviation from it; nan without a law. Singular values repel each other, so that they
-    lie much closer to their law than independent values would: of p values about 1/p.
+    ``distance`` is the Kolmogorov-Smirnov distance to the law; where the law fixes each value, the
+    largest deviation in units of the largest value; nan without a law. Singular values repel each
+    other, so that they lie much closer to their law than independent values would: p of them
+    within about 1/p.
     """
 
     kind: Kind
@@ -422,7 +445,7 @@ class Expected:
     dispersion: float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spectra:
     """All spectra of a spec: of the first weight, and of products and Jacobians by depth.
 
@@ -528,11 +551,14 @@ class _Chain:
 def _spectrum(kind: Kind, depth: int, matrix: Tensor, law: Law | None) -> Spectrum:
     values = singular_values(matrix)
     distance = math.nan
-    if isinstance(law, Constant):
-        distance = float(np.abs(values - law.value).max()) / (law.value or 1.0)
+    if law is not None and law.is_discrete:
+        exact = law.quantile((np.arange(len(values), 0, -1) - 0.5) / len(values))
+        distance = float(np.abs(values - exact).max()) / (float(exact[0]) or 1.0)
     elif law is not None:
-        m = measure(torch.from_numpy(values.copy()), grid_for(law, len(values), "float64"))
-        distance = ks_bracket(m, law)[0]
+        # The law's own cdf makes its values uniform, whatever their scale and however skew.
+        even = torch.from_numpy(law.cdf(values))
+        uniform = Uniform(0.0, 1.0)
+        distance = ks_bracket(measure(even, grid_for(uniform, len(values), "float64")), uniform)[0]
     return Spectrum(kind, depth, values, law, distance)
 
 

@@ -50,9 +50,9 @@ MAX_WIDTH = 512
 MAX_DEPTH = 50
 MAX_RATES = 12
 MAX_SEED = 2**32 - 1
-# All weights of all seeds and entrants: with their velocities 8 MB, which a server can keep for
-# each of several visitors.
-MAX_WEIGHTS = 1_000_000
+# All weights of all seeds and entrants: with their velocities 16 MB, which a server can keep for
+# several visitors.
+MAX_WEIGHTS = 2_000_000
 # Multiply-adds of all forward passes: some minutes on one core.
 MAX_WORK = 2e12
 # Steps between two points at which a run may be stopped.
@@ -198,7 +198,7 @@ class RaceSpec:
 # --- the state of a race ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Runner:
     """One entrant after ``step`` steps.
 
@@ -210,14 +210,14 @@ class _Runner:
     parameters: tuple[Tensor, ...]
     velocities: tuple[Tensor, ...]
     points: tuple[Array, ...]
-    seconds: float = field(default=0.0, compare=False)
+    seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RaceState:
     """A race so far; never changed, only replaced: ``train`` continues from it.
 
-    Holds the weights of all entrants and seeds, at most 8 MB.
+    Holds the weights of all entrants and seeds, at most 16 MB with their velocities.
     """
 
     spec: RaceSpec
@@ -354,7 +354,7 @@ def _judged(spec: RaceSpec, parameters: Sequence[Tensor], part: Part) -> tuple[T
 # --- results ------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Curve:
     """One entrant's race: arrays of (points,), (points, seeds) and (points, seeds, layers).
 
@@ -370,7 +370,7 @@ class Curve:
     test_loss: Array
     test_accuracy: Array
     gradients: Array
-    steps_per_second: float = field(compare=False)
+    steps_per_second: float
 
     @property
     def gradient(self) -> Array:
@@ -416,7 +416,7 @@ class Comparison:
     beyond_noise: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Race:
     """The results of a race, up to the last point that all entrants have reached."""
 
@@ -590,7 +590,7 @@ def _spread(
 # --- sweep --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Sweep:
     """Final training losses (entrants, rates, seeds); nan where a run diverged."""
 

@@ -10,7 +10,7 @@ from initcore import InitError
 from initcore.activations import ACTIVATIONS
 from initcore.figures.propagation import NAMES, by_layer, histograms, shares
 from initcore.network import network_code
-from initcore.propagation import as_dict, layers, variances
+from initcore.propagation import as_dict, csv, variances
 from ui import controls, show
 from ui.entry import through_app
 from ui.link import follow, link, network_of, network_query
@@ -113,7 +113,7 @@ file = f"propagation-{activation.slug}-{init.slug}-depth{network.depth}-seed{net
 with st.container(horizontal=True):
     st.download_button(
         "Layers (CSV)",
-        lambda: pd.DataFrame(layers(made)).to_csv(index=False),
+        lambda: csv(made),
         f"{file}.csv",
         "text/csv",
         icon=":material/table:",

@@ -11,7 +11,6 @@ from initcore.activations import ACTIVATIONS
 from initcore.figures.race import curves, sweep_map
 from initcore.layers import MAX_SIZE
 from initcore.problems import PROBLEMS, get_problem
-from initcore.schemes import Param
 from initcore.training import Entrant, Race, RaceSpec, as_dict, csv, snippet
 from ui import controls, show
 from ui.entry import through_app
@@ -22,12 +21,12 @@ through_app()
 
 MOST = 6
 FIRST = ["kaiming_normal", "xavier_normal", "default", "orthogonal"]
-RATE = Param(
-    "Learning rate", 0.05, "Of stochastic gradient descent.", low=0.0, open_low=True, step=0.01
-)
-MOMENTUM = Param("Momentum", 0.0, "Share of the last update that is kept.", low=0.0, high=1.0)
-LOW = Param("Lowest rate", 0.001, "Where the sweep starts.", low=0.0, open_low=True, step=0.001)
-HIGH = Param("Highest rate", 1.0, "Where the sweep ends.", low=0.0, open_low=True)
+LOWEST, HIGHEST = 1e-6, 1e3  # learning rates
+
+
+def rate_of(label: str, default: float, key: str, help: str) -> float:
+    return controls.number(label, default, key, LOWEST, HIGHEST, 0.01, help)
+
 
 with st.sidebar:
     problem = controls.choice("Problem", [p.slug for p in PROBLEMS], "digits", "problem")
@@ -50,16 +49,18 @@ with st.sidebar:
         "Learning rates", ["one", "each"], "one", "rates", "One for all schemes, or one for each."
     )
     if per_scheme == "each":
-        rates = [controls.parameter(RATE, f"{slug}.rate", label=slug) for slug in chosen]
+        rates = [rate_of(slug, 0.05, f"{slug}.rate", "Its learning rate.") for slug in chosen]
     else:
-        rates = [controls.parameter(RATE, "rate")] * len(chosen)
+        about = "Of stochastic gradient descent."
+        rates = [rate_of("Learning rate", 0.05, "rate", about)] * len(chosen)
     left, right = st.columns(2)
     with left:
         steps = controls.whole("Steps", 400, "steps", 1, MAX_SIZE, "Updates of the weights.")
         seeds = controls.whole("Seeds", 5, "seeds", 1, MAX_SIZE, "Draws and orders of the data.")
     with right:
         batch = controls.whole("Batch", 64, "batch", 1, MAX_SIZE, "Examples a step.")
-        momentum = controls.parameter(MOMENTUM, "momentum")
+        about = "Share of the last update that is kept."
+        momentum = controls.number("Momentum", 0.0, "momentum", 0.0, 0.999, 0.1, about)
     view = controls.choice(
         "View",
         ["race", "sweep"],
@@ -68,19 +69,20 @@ with st.sidebar:
         "race: curves at the rates above. sweep: the final loss over a range of rates.",
     )
     if view == "sweep":
-        low, high = (controls.parameter(p, k) for p, k in ((LOW, "low"), (HIGH, "high")))
+        low = rate_of("Lowest rate", 0.001, "low", "Where the sweep starts.")
+        high = rate_of("Highest rate", 1.0, "high", "Where the sweep ends.")
         count = controls.whole("Rates", 7, "count", 1, 12, "Evenly spread over the logarithm.")
     seed = controls.seed()
 
 controls.show_problems()
-st.title(f"Race on {get_problem(problem).title.lower()}", anchor=False)
-about = get_problem(problem)
-st.caption(f"{about.about}. Source: {about.source}.")
+made_of = get_problem(problem)
+st.title(f"Race on {made_of.title.lower()}", anchor=False)
+st.caption(f"{made_of.about}. Source: {made_of.source}.")
 
 entrants = []
 for (slug, values), rate in zip(choices, rates, strict=True):
     try:
-        entrants.append(Entrant(Init(slug, values), float(rate), Init(bias_slug, bias_values)))
+        entrants.append(Entrant(Init(slug, values), rate, Init(bias_slug, bias_values)))
     except InitError as error:
         st.warning(f"{error}.", title=f"{slug} is left out", icon=":material/block:")
 if not entrants:
@@ -94,7 +96,7 @@ try:
         activation=activation,
         steps=steps,
         batch=batch,
-        momentum=float(momentum),
+        momentum=momentum,
         seeds=seeds,
         seed=seed,
     )
@@ -103,7 +105,7 @@ except InitError as error:
 palette = show.palette()
 
 if view == "sweep":
-    grid = tuple(float(f"{rate:.3g}") for rate in np.geomspace(float(low), float(high), count))
+    grid = tuple(float(f"{rate:.3g}") for rate in np.geomspace(low, high, count))
     try:
         made = swept(spec, grid)
     except InitError as error:

@@ -116,14 +116,14 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def parameter(param: Param, key: str, *, used: bool = True, label: str = "") -> Value:
+def parameter(param: Param, key: str, *, used: bool) -> Value:
     """The control of one parameter, from its record; greyed out where torch ignores it."""
     if param.choices:
         return choice(param.name, param.choices, str(param.default), key, param.help)
     default = float(param.default)
     _register(key, default, _is_number, param.allowed)
     value = st.number_input(
-        label or param.name,
+        param.name,
         value=default,
         step=param.step,
         format="%.6g",

@@ -56,6 +56,7 @@ def watch(spec: RaceSpec, show: Callable[[Race], None]) -> Race:
         bar = st.progress(state.step / spec.steps, "Training …")
         st.button("Stop and keep", icon=":material/stop:", on_click=_stop, args=(spec,))
     drawn = told = 0.0
+    points = 0
     with closing(train(state, spec.steps)) as training:
         for reached in training:
             state = reached
@@ -64,8 +65,8 @@ def watch(spec: RaceSpec, show: Callable[[Race], None]) -> Race:
                 continue
             told = now
             _keep(state)
-            if now - drawn > _REDRAW:
-                drawn = now
+            if now - drawn > _REDRAW and state.step // spec.every > points:
+                drawn, points = now, state.step // spec.every
                 show(results(state, spec.steps))
             # Here a stop takes effect: what is kept is what was drawn, or a little more.
             bar.progress(

@@ -4,7 +4,7 @@
 >>> from initcore.figures.style import LIGHT
 >>> from initcore.meanfield import phase_plane
 >>> relu = get_activation("relu")
->>> phase_diagram(relu, phase_plane(relu, cells=5), [Point("He", 2**0.5, 0.0)], LIGHT).alt[-25:]
+>>> phase_diagram(relu, phase_plane(relu, cells=5), [Point("He", 2**0.5, 0.0)], LIGHT).alt[-23:]
 'He at σ_w 1.414, σ_b 0.'
 """
 
@@ -82,7 +82,7 @@ def phase_diagram(
                 "marker": {
                     "symbol": ("diamond", "circle")[index % 2],
                     "size": 13,
-                    "color": palette.series[index + 1],
+                    "color": palette.series[index + 2],
                     "line": {"width": 2, "color": palette.ink},
                 },
                 "hovertemplate": f"{point.name}: σ_w %{{x:.4g}}, σ_b %{{y:.4g}}<extra></extra>",

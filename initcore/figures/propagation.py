@@ -4,8 +4,8 @@
 >>> from initcore.network import Network
 >>> from initcore.propagation import propagate
 >>> made = propagate(Network(depth=3, width=8, batch=4, seeds=1))
->>> by_layer(made, "gradient_std", LIGHT).alt[:44]
-'Std of the gradient by layer, from 1 to 3: me'
+>>> by_layer(made, "gradient_std", LIGHT).alt[:42]
+'Std of the gradient by layer, from 1 to 3:'
 """
 
 from __future__ import annotations
@@ -94,9 +94,16 @@ def by_layer(made: Propagation, name: str, palette: Palette) -> Chart:
         _HEIGHT,
         {"title": title("layer"), "showline": True, "range": _span(depth), "nticks": 8},
         {"showgrid": True} | axis,
-        showlegend=True,
+        showlegend=bool(reached.any()),
+        annotations=[] if reached.any() else [_nothing(palette)],
     )
     return Chart(shown, _by_layer_alt(made, name))
+
+
+def _nothing(palette: Palette) -> dict[str, object]:
+    """A word in the middle of an empty chart."""
+    middle = {"x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False}
+    return middle | {"text": "nothing: float32 overflows", "font": {"color": palette.ink}}
 
 
 def _span(depth: int) -> list[float]:
@@ -112,7 +119,8 @@ def _axis(values: Floats) -> dict[str, object]:
     if high / low < _LOG_SPAN:
         return {"range": [0, 1.08 * high], "nticks": 6}
     ends = padded(math.log10(low), math.log10(high))
-    return {"type": "log", "range": list(ends), "exponentformat": "power", "nticks": 6}
+    decades = max(1, round((ends[1] - ends[0]) / 5))
+    return {"type": "log", "range": list(ends), "exponentformat": "power", "dtick": decades}
 
 
 def _correlation_axis(values: Floats) -> dict[str, object]:
@@ -145,8 +153,8 @@ def shares(made: Propagation, palette: Palette) -> Chart:
     theory = np.where(reached, 100 * made.theory["saturated"], np.nan)
     if np.isfinite(theory).any():
         pen = {"color": palette.law, "width": 2, "dash": "dot"}
-        hover = "layer %{x}: %{y:.3g} %<extra>theory, saturated</extra>"
-        traces.append(line(x, theory, "theory, saturated", pen, hover))
+        hover = "layer %{x}: %{y:.3g} %<extra>theory of saturated</extra>"
+        traces.append(line(x, theory, "theory", pen, hover))
     largest = max((float(np.nanmax(trace["y"], initial=0.0)) for trace in traces), default=0.0)
     shown = figure(
         traces,

@@ -36,8 +36,8 @@ _TITLES = {
     "test_accuracy": "test accuracy",
     "gradient": "gradient norm",
 }
-# Lower values are drawn at the axis's end: a loss of zero has no logarithm.
-_FLOOR = 1e-12
+# Values beyond are drawn at these: a loss of zero has no logarithm, and float32 has an end.
+_FLOOR, _CEILING = 1e-12, 1e38
 
 
 def curves(race: Race, quantity: Quantity, palette: Palette) -> Chart:
@@ -71,7 +71,7 @@ def _runner(runner: Curve, quantity: Quantity, index: int, palette: Palette) -> 
     end = len(whole) if whole.all() else int(whole.argmin())
     colour = palette.series[index % 6]
     pen = {"color": colour, "width": 2.2, "dash": DASHES[index % 6]}
-    steps, kept = runner.steps[:end].astype(float), np.maximum(values[:end], _FLOOR)
+    steps, kept = runner.steps[:end].astype(float), np.clip(values[:end], _FLOOR, _CEILING)
     shown = "%{y:.1%}" if quantity.endswith("accuracy") else "%{y:.3g}"
     hover = f"{shown} at step %{{x}}<extra>{runner.name}</extra>"
     mean = line(steps, kept.mean(axis=1), runner.name, pen, hover)
@@ -144,7 +144,7 @@ def sweep_map(sweep: Sweep, palette: Palette) -> Chart:
     guess = sweep.spec.chance
     ratio = np.log10(np.maximum(means, _FLOOR) / guess)
     limit = float(np.nanmax(np.abs(ratio), initial=0.3))
-    words = [["diverged" if np.isnan(v) else number(float(v), 2) for v in row] for row in means]
+    words = [["" if np.isnan(v) else number(float(v), 2) for v in row] for row in means]
     rates = [f"{rate:.3g}" for rate in sweep.rates]
     names = list(sweep.spec.names)
     traces: list[Trace] = [

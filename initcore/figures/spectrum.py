@@ -138,9 +138,7 @@ def with_depth(
         ):
             pen = {"color": colour, "width": 2.2, "dash": dash}
             hover = f"{label} %{{y:.3g}} after %{{x}} layers<extra>{name}</extra>"
-            traces.append(
-                line(depths, y, f"{name}: {label}", pen, hover) | {"mode": "lines+markers"}
-            )
+            traces.append(line(depths, np.empty(0), f"{name}: {label}", pen, hover) | _marked(y))
         ends.append(f"{name} from {number(float(parts[-1].values[-1]))} to {number(largest[-1])}")
     last = several[0].spec.depth
     shown = figure(
@@ -153,6 +151,11 @@ def with_depth(
         legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "font": {"size": 11}},
     )
     return Chart(shown, f"Singular values by depth; after {last} layers {'; '.join(ends)}.")
+
+
+def _marked(y: Floats) -> Trace:
+    """Points of few but huge numbers: float32 would not hold them."""
+    return {"y": y, "mode": "lines+markers"}
 
 
 def _decades(traces: Sequence[Trace]) -> dict[str, object]:
@@ -183,7 +186,7 @@ def conditions(
         values = np.array([part.condition for part in parts])
         pen = {"color": palette.series[index], "width": 2.2, "dash": DASHES[index]}
         hover = f"%{{y:.3g}} after %{{x}} layers<extra>{name}</extra>"
-        traces.append(line(depths, values, name, pen, hover) | {"mode": "lines+markers"})
+        traces.append(line(depths, np.empty(0), name, pen, hover) | _marked(values))
         growth = spectra.growth(kind)
         if not math.isnan(growth):
             ends.append(f"{name} grows by a factor of {number(growth, 3)} a layer")
@@ -192,7 +195,8 @@ def conditions(
             y = values[0] * np.exp(slope * (known - known[0]))
             law = {"color": palette.law, "width": 2, "dash": "dash"}
             hover = "exponent of many factors<extra>theory</extra>"
-            traces.append(line(known, y, "theory, many layers", law, hover))
+            theory = line(known, np.empty(0), "theory, many layers", law, hover)
+            traces.append(theory | {"y": y})
     last = several[0].spec.depth
     shown = figure(
         traces,

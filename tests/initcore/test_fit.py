@@ -108,6 +108,14 @@ def test_false_alarms_are_rare(slug):
     assert alarms <= 1
 
 
+def test_the_std_of_an_orthogonal_matrix_strays_by_the_square_of_its_mean():
+    layer = Layer("linear", (9, 11))
+    weights = [draw_spec(Spec(layer, Init("orthogonal"), seed=seed)).weight for seed in range(1000)]
+    weights.sort(key=lambda weight: abs(weight.mean()))
+    law = HaarCoordinate(11, 1.0)
+    assert sum(not fit_sample(weight, law).agrees for weight in weights[-10:]) <= 2
+
+
 @pytest.mark.parametrize(
     ("slug", "wrong"),
     [

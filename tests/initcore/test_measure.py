@@ -511,3 +511,17 @@ def test_an_error_of_the_measuring_thread_reaches_the_caller():
         measure_stream(
             Stream(spec), grid_for(Normal(0, 1), 10, "float32"), heat=Heat.empty((1, 10), 4)
         )
+
+
+@pytest.mark.parametrize("low", [-0.3, -1.0, 0.2, 5.0])
+def test_a_coarser_measurement_counts_the_same_values(low):
+    tensor = torch.empty(50_000).uniform_(low, low + 1, generator=torch.Generator().manual_seed(0))
+    fine = measure(tensor)
+    coarse = fine.coarser(100)
+    assert 100 <= len(coarse.counts) <= 200
+    assert coarse.below + coarse.counts.sum() + coarse.above == fine.count
+    shared = np.rint(coarse.grid.edges / fine.grid.width).astype(int) - fine.grid.first
+    assert fine.grid.edges[shared] == pytest.approx(coarse.grid.edges)
+    assert (fine.cumulative[shared] == coarse.cumulative).all()
+    assert fine.coarser(fine.grid.bins) is fine
+    assert (coarse.mean, coarse.std, coarse.min) == (fine.mean, fine.std, fine.min)

@@ -1,14 +1,17 @@
 """Propagation: statistics equal to autograd's, theory within sampling error, limits, overflow."""
 
+import contextlib
 import json
 import math
+import weakref
+from csv import reader
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from initcore import Init, InitError
+from initcore import Init, InitError, propagation
 from initcore.activations import ACTIVATIONS
 from initcore.meanfield import chi
 from initcore.network import Network, NetworkLimits, network_code
@@ -19,6 +22,7 @@ from initcore.propagation import (
     Weights,
     as_dict,
     correlation_of_pairs,
+    csv,
     predict,
     propagate,
     run,
@@ -376,7 +380,7 @@ def test_limits_are_settings(monkeypatch):
         NetworkLimits.from_environment()
 
 
-def test_progress_goes_from_layer_to_layer_and_may_end_the_work():
+def test_progress_goes_from_layer_to_layer_and_may_end_the_work(monkeypatch):
     class StopError(Exception):
         pass
 
@@ -389,8 +393,18 @@ def test_progress_goes_from_layer_to_layer_and_may_end_the_work():
         if share > 0.5:
             raise StopError
 
-    with pytest.raises(StopError):
+    alive = []
+
+    class Watched(Weights):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            alive.append(weakref.ref(self))
+
+    monkeypatch.setattr(propagation, "Weights", Watched)
+    with contextlib.suppress(StopError):
         propagate(network, progress=stop)
+    assert len(alive) == 2
+    assert not any(reference() for reference in alive)  # freed at once, without a collection
 
 
 # --- what is made of it
@@ -452,6 +466,16 @@ def test_plain_data():
     assert propagate(network).measured["gradient_std"].tolist() == (
         made.measured["gradient_std"].tolist()
     )
+
+
+def test_the_table():
+    made = propagate(small(depth=30, activation="relu", weight=Init("normal", {"std": 100.0})))
+    heading, *rows = list(reader(csv(made).splitlines()))
+    assert heading[0] == "layer"
+    assert len(rows) == 30
+    column = heading.index("preactivation_std")
+    assert float(rows[2][column]) == made.mean("preactivation_std")[2]
+    assert rows[29][column] == ""
 
 
 @pytest.mark.parametrize(
