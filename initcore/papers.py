@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from initcore.measure import Progress, single_threaded
 from initcore.network import Network
 from initcore.problems import load
 from initcore.propagation import Propagation, Weights, propagate
+from initcore.report import finite
 from initcore.schemes import Init
 from initcore.spectrum import (
     Spectra,
@@ -170,6 +171,29 @@ class Paper:
             return Result((), str(error))
         lost = [row.what for row in rows if not math.isfinite(row.ours)]
         return Result(rows, f"{lost[0]} is not a finite number" if lost else "")
+
+
+def as_dict(paper: Paper, result: Result) -> dict[str, Any]:
+    """A checked claim as plain data for JSON, in full precision; what is not finite is None."""
+    data = {
+        "slug": paper.slug,
+        "authors": paper.authors,
+        "year": paper.year,
+        "title": paper.title,
+        "url": paper.url,
+        "claim": paper.claim,
+        "where": paper.where,
+        "number": paper.number,
+        "setting": paper.setting,
+        "tolerance": paper.tolerance,
+        "torch_version": torch.__version__,
+        "state": result.state,
+        "sentence": result.sentence,
+        "rows": [asdict(row) | {"agrees": row.agrees} for row in result.rows],
+    }
+    plain = finite(data)
+    assert isinstance(plain, dict)
+    return plain
 
 
 def _silent(share: float, now: str = "") -> None:
