@@ -60,9 +60,9 @@ Preset = Network | RaceSpec | SpectrumSpec | PhasePoint
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a claim: the paper's in words, ours, and the range that counts as equal.
+    """One number of a claim: the paper's with what counts as equal, in words; ours; the range.
 
-    ``allowed`` is the range in words. Made by ``near`` or ``within``.
+    Made by ``near`` or ``within``.
     """
 
     what: str
@@ -70,7 +70,6 @@ class Row:
     ours: float
     low: float
     high: float
-    allowed: str
 
     @property
     def agrees(self) -> bool:
@@ -85,20 +84,15 @@ class Row:
 def near(what: str, paper: float, ours: float, tolerance: float) -> Row:
     """A row that agrees within ``tolerance`` of the paper's number."""
     low, high = paper - tolerance, paper + tolerance
-    return Row(what, number(paper), ours, low, high, f"± {number(tolerance, 2)}")
+    text, allowed = number(paper), number(tolerance, 2)
+    return Row(what, f"{text} ± {allowed}", ours, low, high)
 
 
 def within(
     what: str, paper: str, ours: float, low: float = -math.inf, high: float = math.inf
 ) -> Row:
-    """A row whose paper says something that a range stands for."""
-    if math.isinf(low):
-        allowed = f"at most {number(high)}"
-    elif math.isinf(high):
-        allowed = f"at least {number(low)}"
-    else:
-        allowed = f"{number(low)} to {number(high)}"
-    return Row(what, paper, ours, low, high, allowed)
+    """A row whose paper says something in words, ``paper``, that a range stands for."""
+    return Row(what, paper, ours, low, high)
 
 
 @dataclass(frozen=True)
@@ -116,19 +110,18 @@ class Result:
 
     @property
     def sentence(self) -> str:
-        """The state in words, with by how much ours is off."""
+        """Why the state is what it is, with by how much ours is off."""
         if self.reason:
-            return f"Could not be computed: {self.reason}."
+            return f"{self.reason[0].upper()}{self.reason[1:]}."
         wrong = [row for row in self.rows if not row.agrees]
         if not wrong:
-            count = len(self.rows)
-            return f"Agrees: all {count} numbers are within the stated tolerance."
+            return f"All {len(self.rows)} numbers are within the stated tolerance."
         parts = [
             f"{row.what} is {number(row.ours)}, by {number(abs(row.off), 2)} too "
-            f"{'low' if row.off < 0 else 'high'} for {row.paper}, {row.allowed}"
+            f"{'low' if row.off < 0 else 'high'} for {row.paper}"
             for row in wrong
         ]
-        return f"Disagrees: {'; '.join(parts)}."
+        return f"{'; '.join(parts)}."
 
 
 @dataclass(frozen=True)
@@ -268,9 +261,9 @@ def _glorot(progress: Progress) -> tuple[Row, ...]:
             ("Gradients: std, layer 1 ÷ layer 5", backward),
         ):
             if index == 0:
-                rows.append(within(f"{what}, {name}", "≤ 1/9", ours, high=1.05 / 9))
+                rows.append(within(f"{what}, {name}", "≤ 1/9 + 5 %", ours, high=1.05 / 9))
             else:
-                rows.append(within(f"{what}, {name}", "about 1", ours, 0.5, 2.0))
+                rows.append(within(f"{what}, {name}", "about 1: 0.5 to 2", ours, 0.5, 2.0))
     return tuple(rows)
 
 
@@ -309,7 +302,7 @@ def _he(progress: Progress) -> tuple[Row, ...]:
     factor = float(((variances[:, -1] / variances[:, 0]) ** (1 / 29)).mean())
     he_22, xavier_22 = race(_HE_22, _part(progress, 1, 3)).runners
     he_30, xavier_30 = race(_HE_30, _part(progress, 2, 3)).runners
-    learns = partial(within, paper="learns", high=0.9)
+    learns = partial(within, paper="learns: < 0.9", high=0.9)
     return (
         near("Variance per layer, Xavier on ReLU", 0.5, factor, 0.01),
         learns("22 layers, He: loss ÷ guessing's", ours=_loss(he_22, _HE_22)),
@@ -322,7 +315,10 @@ def _he(progress: Progress) -> tuple[Row, ...]:
         ),
         learns("30 layers, He: loss ÷ guessing's", ours=_loss(he_30, _HE_30)),
         within(
-            "30 layers, Xavier: loss ÷ guessing's", "stalls", _loss(xavier_30, _HE_30), low=0.99
+            "30 layers, Xavier: loss ÷ guessing's",
+            "stalls: > 0.99",
+            _loss(xavier_30, _HE_30),
+            low=0.99,
         ),
     )
 
@@ -356,7 +352,7 @@ def _saxe(progress: Progress) -> tuple[Row, ...]:
     )
     return (
         near("Learning time at 32 ÷ at 4 layers, orthogonal", 1.0, orthogonal, 0.25),
-        within("Learning time at 32 ÷ at 4 layers, Gaussian", "grows", gaussian, low=1.5),
+        within("Learning time at 32 ÷ at 4 layers, Gaussian", "grows: > 1.5", gaussian, low=1.5),
     )
 
 
@@ -520,7 +516,7 @@ def _klambauer(progress: Progress) -> tuple[Row, ...]:
         near("Second moment E f(z)²", 1.0, selu.second_moment, 1e-6),
         near("Gain that keeps it: 1/√E f(z)²", 1.0, selu.gain, 1e-6),
         near("Variance after 50 layers, gain 1", 1.0, ours, 0.05),
-        within("Variance after 50 layers, torch's gain 3/4", "lost", torchs, high=0.5),
+        within("Variance after 50 layers, torch's gain 3/4", "lost: < 0.5", torchs, high=0.5),
     )
 
 
@@ -575,7 +571,7 @@ def _zhang(progress: Progress) -> tuple[Row, ...]:
     return (
         near("Stream's variance per branch, He", 2.0, factor, 0.1),
         near("Stream's variance after 40 branches, Fixup", 1.0, kept, 1e-6),
-        within("Update at 64 ÷ at 8 branches, He", "explodes", updates[0], low=100.0),
+        within("Update at 64 ÷ at 8 branches, He", "explodes: > 100", updates[0], low=100.0),
         near("Update at 64 ÷ at 8 branches, Fixup", 1.0, updates[1], 0.25),
     )
 

@@ -22,10 +22,11 @@ BADGES = {
 
 def outcome(result: Result) -> None:
     """The claim's numbers: the paper's, what counts as equal, and ours."""
-    lines = ["| | paper | ours | |", "|---|---|---|---|"]
+    lines = ["| number | paper | ours |", "|---|---|---|"]
     for row in result.rows:
         mark = ":green[:material/check:]" if row.agrees else ":red[:material/close:]"
-        cells = (row.what, f"{row.paper} ({row.allowed})", number(row.ours), mark)
+        paper = row.paper.replace(" ± ", "\u00a0±\u00a0")
+        cells = (row.what, paper, f"{mark} {number(row.ours)}")
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
     st.markdown("\n".join(lines) if result.rows else "")
     st.markdown(f"{BADGES[result.state]} {result.sentence}".replace("|", "&#124;"))

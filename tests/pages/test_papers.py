@@ -56,7 +56,7 @@ def test_a_click_checks_one_paper_for_everybody(open_page, quick):
     assert quick == ["klambauer-2017"]
     assert "1 of 10 checked, 1 agree" in text_of(at)
     other = open_page("papers")
-    assert "2 (± 0.5) | 2" in text_of(other)
+    assert "| 2\u00a0±\u00a00.5 | :green[:material/check:] 2 |" in text_of(other)
     assert "check-klambauer-2017" not in [button.key for button in other.button]
     assert len(other.get("download_button")) == 1
 
@@ -67,7 +67,7 @@ def test_all_are_checked_with_one_click_and_none_twice(open_page, press, quick):
     press(at, "Check all")
     assert sorted(quick) == sorted(paper.slug for paper in PAPERS)
     disagree = sum(paper.year <= 2015 for paper in PAPERS)
-    assert text_of(at).count("by 0.5 too high for 2") == disagree
+    assert text_of(at).count("by 0.5 too high for 2 ± 0.5") == disagree
     assert f"10 of 10 checked, {10 - disagree} agree" in text_of(at)
 
 
@@ -78,7 +78,7 @@ def test_what_cannot_be_computed_says_why(open_page, monkeypatch):
     monkeypatch.setattr("initcore.papers.Paper.measure", refuse)
     at = open_page("papers")
     at.button(key="check-he-2015").click().run()
-    assert "Could not be computed: it is too large." in text_of(at)
+    assert "not computed] It is too large." in text_of(at)
     assert "1 of 10 checked, 0 agree" in text_of(at)
 
 
