@@ -37,4 +37,5 @@ clean:
 	touch $@
 
 .venv/bench: .venv/test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
 	touch $@

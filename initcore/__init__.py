@@ -10,14 +10,17 @@ True
 ``schemes`` lists every way to fill a tensor, ``draw`` fills one, ``measure`` measures any tensor,
 ``fit`` compares a measurement with a law, ``describe`` does all of it for a layer, ``identify``
 names the schemes that a tensor may come from. ``places`` says what each tensor of a model is, a
-recipe what it should hold; ``apply_recipe`` draws that. ``propagate`` sends a signal and a gradient
+recipe what it should hold; ``apply_recipe`` draws that. ``audit`` judges every tensor of a model or
+of a checkpoint, and ``assert_init`` does so in a test. ``propagate`` sends a signal and a gradient
 through a deep ``Network``, ``measure_spectra`` finds singular values, and ``race`` trains one
 network from several initialisations.
 """
 
+from initcore.audit import Audit, assert_init, audit
 from initcore.defaults import DEFAULTS, measure_default
 from initcore.draw import Draw, Limits, Spec, draw, draw_spec
 from initcore.errors import InitError
+from initcore.findings import Finding
 from initcore.fit import Fit, fit
 from initcore.identify import Identification, identify
 from initcore.layers import LAYERS, Layer
@@ -38,9 +41,11 @@ __all__ = [
     "LAYERS",
     "MODELS",
     "RECIPES",
+    "Audit",
     "Dims",
     "Draw",
     "Entrant",
+    "Finding",
     "Fit",
     "Heat",
     "Identification",
@@ -64,6 +69,8 @@ __all__ = [
     "SpectrumSpec",
     "Sweep",
     "apply_recipe",
+    "assert_init",
+    "audit",
     "build_model",
     "describe",
     "draw",

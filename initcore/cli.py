@@ -1,6 +1,7 @@
-"""The command line: ``python -m initcore describe|schemes|defaults|propagate|race``.
+"""The command line: ``python -m initcore describe|schemes|defaults|propagate|race|audit``.
 
-Exit status: 0 fine; 1 a default that does not hold; 2 unusable input, with one line on stderr.
+Exit status: 0 fine; 1 a default that does not hold, or findings at or above ``--fail-on``;
+2 unusable input, with one line on stderr.
 With ``--json``, which all take, one JSON object stands on stdout and nothing else.
 """
 
@@ -10,13 +11,17 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 
-from initcore import defaults, propagation, report, training
+from initcore import defaults, html, propagation, report, training
 from initcore.activations import ACTIVATIONS
+from initcore.audit import audit
 from initcore.draw import DTYPES, Limits, Spec
 from initcore.errors import InitError
 from initcore.laws import number
@@ -24,6 +29,7 @@ from initcore.layers import LAYERS, Layer
 from initcore.measure import Progress
 from initcore.network import INPUTS, RESIDUALS, WHOLES, Network, NetworkLimits
 from initcore.problems import PROBLEMS
+from initcore.recipes import RECIPES
 from initcore.schemes import Init, Value, schemes
 from initcore.schemes import as_dict as scheme_as_dict
 from initcore.snippet import snippet
@@ -55,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="initcore", description="See and check how weights are initialised.")
     commands = parser.add_subparsers(
-        required=True, metavar="describe|schemes|defaults|propagate|race"
+        required=True, metavar="describe|schemes|defaults|propagate|race|audit"
     )
 
     describe = commands.add_parser("describe", help="draw a layer and measure it")
@@ -125,6 +131,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", default="5", metavar="N", help="draws and orders of the data (default 5)")
     add("--seed", default="0", metavar="N", help="the first seed")
     _add_json(race)
+    check = commands.add_parser("audit", help="what a checkpoint's tensors are, and what is amiss")
+    check.set_defaults(run=_audit)
+    add = check.add_argument
+    add("path", metavar="PATH", help=".safetensors, .pt, .index.json, or a folder of shards")
+    add("--recipe", metavar="NAME|FILE.toml|auto", help=", ".join(r.slug for r in RECIPES))
+    add("--against", metavar="PATH", help="a checkpoint the tensors may equal")
+    add("--html", metavar="FILE", help="write the report as one self-contained file")
+    add("--fail-on", default="error", metavar="error|warning", help="exit with 1 at or above this")
+    add("--scheduler", metavar="ADDRESS", help="tcp://… of a Dask cluster: initcore[dask]")
+    _add_json(check)
     return parser
 
 
@@ -203,9 +219,73 @@ def _progress_bar() -> Progress | None:
         return None
 
     def show(share: float, now: str = "") -> None:
-        print(f"\r\033[K{share:4.0%} {now}", end="\r", file=sys.stderr, flush=True)
+        print(f"\r\033[K{share:4.0%} {_printable(now)}", end="\r", file=sys.stderr, flush=True)
 
     return show
+
+
+def _audit(options: argparse.Namespace) -> int:
+    fatal = ("error", "warning")
+    if options.fail_on not in fatal:
+        raise InitError(f"--fail-on {options.fail_on}: must be one of: {', '.join(fatal)}")
+    bar = _progress_bar()
+    with _scheduler(options.scheduler) as executor:
+        result = audit(
+            options.path,
+            options.recipe,
+            against=options.against,
+            executor=executor,
+            progress=bar,
+        )
+    if bar:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    if options.html:
+        try:
+            Path(options.html).write_text(html.report(result), encoding="utf-8")
+        except OSError as error:
+            raise InitError(f"--html {options.html}: {error.strerror}") from None
+    if options.json:
+        _print_json(result.as_dict())
+    else:
+        print(f"{options.path}: {result.sentence}")
+        for finding in result.findings:
+            names = ", ".join(finding.tensors[:3])
+            more = f" and {len(finding.tensors) - 3} more" if len(finding.tensors) > 3 else ""
+            print(f"\n{finding.severity} [{finding.code}] {finding.cause}")
+            for title, text in (
+                ("tensors", _printable(names + more)),
+                ("evidence", _printable(finding.evidence)),
+                ("mend", finding.fix),
+            ):
+                print(f"  {title:9} {text}")
+    severities = fatal[: fatal.index(options.fail_on) + 1]
+    return int(any(finding.severity in severities for finding in result.findings))
+
+
+def _printable(text: str) -> str:
+    """Names come from files: nothing in them may move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+@contextmanager
+def _scheduler(address: str | None) -> Iterator[Executor | None]:
+    """The executor of a Dask cluster; None without an address."""
+    if address is None:
+        yield None
+        return
+    try:
+        import distributed  # an extra, and slow to import
+    except ImportError:
+        raise InitError('--scheduler needs Dask: pip install "initcore[dask]"') from None
+    try:
+        client: Any = distributed.Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise InitError(f"--scheduler {address}: {error or 'no answer'}") from None
+    with client:
+        try:
+            yield client.get_executor(pure=False)
+        except (distributed.KilledWorker, OSError) as error:
+            raise InitError(f"--scheduler {address}: {type(error).__name__}: {error}") from None
 
 
 def _schemes(options: argparse.Namespace) -> int:

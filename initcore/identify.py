@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -636,14 +636,21 @@ def _structure(matrix: Tensor, m: Measurement) -> list[_Test]:
             spread = float(((ratios - ratios.mean()) ** 2).sum()) * length
             tests.append((float(chdtrc(count - 1, spread / shape)), f"its {name}s differ in law"))
         first, second = (x[:, :-1], x[:, 1:]) if axis else (x[:-1], x[1:])
-        together = float(np.vdot(first, second)) / math.sqrt(first.size)
+        together = float((first * second).sum()) / math.sqrt(first.size)
         tests.append((_normal_tail(together), f"neighbours in a {name} go together"))
     short = x if x.shape[0] <= x.shape[1] else x.T
     short = short[:: -(-len(short) // 256)]
-    gram = short @ short.T
+    gram = _gram(short)
     tests.append((_edge_of_spectrum(gram, short.shape[1]), "its largest singular values stick out"))
     tests.append(_alignment(gram, short.shape[1]))
     return tests
+
+
+def _gram(rows: Floats) -> Floats:
+    """Inner products of the rows; by torch, which keeps to the threads it is given."""
+    x = torch.from_numpy(np.ascontiguousarray(rows))
+    product: Floats = (x @ x.T).numpy()
+    return product
 
 
 def _edge_of_spectrum(gram: Floats, length: int) -> float:
@@ -654,7 +661,7 @@ def _edge_of_spectrum(gram: Floats, length: int) -> float:
     """
     a, b = math.sqrt(length - 0.5), math.sqrt(len(gram) - 0.5)
     centre, scale = (a + b) ** 2, (a + b) * (1 / a + 1 / b) ** (1 / 3)
-    beyond = (np.linalg.eigvalsh(gram)[-4:].astype(float) - centre) / scale
+    beyond = (torch.linalg.eigvalsh(torch.from_numpy(gram))[-4:].double().numpy() - centre) / scale
     # The Tracy-Widom law is a shifted gamma to three digits. Chiani 2014, arXiv 1209.3394. So is
     # that of the sum of four, with the moments of 18,000 Wishart matrices of 10 × 96 to 128 × 1024.
     chance = float(gammaincc(46.446, max(beyond[-1] + 9.84801, 0.0) / 0.186054))
@@ -743,28 +750,41 @@ class _Case:
 
 
 def identify(
-    tensor: Tensor, layer: Layer | None = None, *, measurement: Measurement | None = None
+    tensor: Tensor,
+    layer: Layer | None = None,
+    *,
+    measurement: Measurement | None = None,
+    shape: tuple[int, ...] | None = None,
 ) -> Identification:
     """Identify what a tensor was initialised with.
 
     ``tensor`` is float32, float64, bfloat16 or float16, of any shape. ``layer`` is the one whose
     weight or bias it is; without one the fans are torch's, read off the shape, and a tensor of one
-    axis has none. ``measurement`` is the tensor's, where there is one already.
+    axis has none. ``measurement`` is the tensor's, where there is one already. ``shape`` is the
+    whole tensor's where ``tensor`` holds only some of its rows, as of one too large to hold; then
+    patterns are not looked for, nor a tall orthogonal matrix, which takes all rows to tell.
 
     Raises InitError for other dtypes, an empty tensor, and a layer of other shapes.
     """
     tensor = tensor.detach()
     if not tensor.dim():
         tensor = tensor.reshape(1)
-    slot = _slot(tuple(tensor.shape), layer)
-    return _identify(_Case(tensor, slot, measurement or _measured(tensor)))
+    shape = shape or tuple(tensor.shape)
+    case = _Case(tensor, _slot(shape, layer), measurement or _measured(tensor))
+    if shape == tuple(tensor.shape):
+        return _identify(case)
+    tall = shape[0] > math.prod(shape[1:])
+    skip = (_look_for_patterns, _look_at_matrix) if tall else (_look_for_patterns,)
+    return _identify(replace(case, whole=False), skip)
 
 
-def _identify(case: _Case) -> Identification:
+_Look = Callable[["_Case"], Identification | None]
+
+
+def _identify(case: _Case, skip: tuple[_Look, ...] = ()) -> Identification:
     looks = (_look_for_garbage, _look_for_constants, _look_for_patterns, _look_at_matrix)
     for look in looks:
-        found = look(case)
-        if found:
+        if look not in skip and (found := look(case)):
             return found
     return _look_at_entries(case)
 

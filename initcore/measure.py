@@ -14,10 +14,12 @@ machines give one answer. Quantiles, the display histogram and the Kolmogorov-Sm
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from threading import Lock
+from threading import Barrier, Lock
 from typing import Any, Protocol
 
 import numpy as np
@@ -630,22 +632,40 @@ def grid_for(law: Law, count: int, dtype: str, mark: float | None = None) -> Gri
     return HalfGrid(dtype) if DTYPES[dtype].itemsize == 2 else Grid.of_law(law, count, mark)
 
 
-def _grid_of_values(tensor: Tensor, dtype: str) -> Grid | HalfGrid:
+def finite_ends(tensor: Tensor) -> tuple[float, float]:
+    """The smallest and the largest finite value; (inf, -inf) where there is none."""
+    low, high = (float(end) for end in torch.aminmax(tensor))
+    if math.isfinite(low) and math.isfinite(high):
+        return low, high
+    finite = tensor[torch.isfinite(tensor)]
+    if not finite.numel():
+        return math.inf, -math.inf
+    low, high = (float(end) for end in torch.aminmax(finite))
+    return low, high
+
+
+def grid_between(low: float, high: float, count: int, dtype: str) -> Grid | HalfGrid:
+    """The edges on which ``count`` values from low to high are counted, see ``finite_ends``.
+
+    Raises InitError for magnitudes whose powers leave float64.
+    """
     if DTYPES[dtype].itemsize == 2:
         return HalfGrid(dtype)
-    low, high = (float(end) for end in torch.aminmax(tensor))
-    if not (math.isfinite(low) and math.isfinite(high)):
-        finite = tensor[torch.isfinite(tensor)]
-        if not finite.numel():
-            return Grid.spanning(-1.0, 1.0, tensor.numel())
-        low, high = (float(end) for end in torch.aminmax(finite))
+    if low > high:
+        return Grid.spanning(-1.0, 1.0, count)
     largest = max(-low, high)
     if largest and not SMALLEST <= largest <= LARGEST:
         raise InitError(
             f"values up to {largest:g} cannot be measured: their fourth powers leave float64; "
             f"scale them into {SMALLEST:g} to {LARGEST:g}"
         )
-    return Grid.spanning(low, high, tensor.numel())
+    return Grid.spanning(low, high, count)
+
+
+def _grid_of_values(tensor: Tensor, dtype: str) -> Grid | HalfGrid:
+    if DTYPES[dtype].itemsize == 2:
+        return HalfGrid(dtype)
+    return grid_between(*finite_ends(tensor), tensor.numel(), dtype)
 
 
 def measure(
@@ -678,17 +698,24 @@ class Progress(Protocol):
 _thread_settings = Lock()
 
 
-def single_threaded() -> ThreadPoolExecutor:
-    """One thread in which torch starts no others: they would take the sampler's core."""
-    worker = ThreadPoolExecutor(1)
-    with _thread_settings:
-        threads = torch.get_num_threads()
+@contextmanager
+def workers(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads in which torch starts no others: those would take the cores from one another."""
+
+    def one_thread(_: int) -> None:
+        ready.wait()  # so that each thread takes one
         # torch resets the number at a thread's first use: ask for it, then set it.
-        worker.submit(torch.get_num_threads).result()
-        worker.submit(torch.set_num_threads, 1).result()
-        # It is the default of every new thread, too, unlike the worker's own number: restore it.
-        torch.set_num_threads(threads)
-    return worker
+        torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    ready = Barrier(count)
+    with ThreadPoolExecutor(count) as pool:
+        with _thread_settings:
+            threads = torch.get_num_threads()
+            list(pool.map(one_thread, range(count)))
+            # It is the default of every new thread, too, unlike the worker's own: restore it.
+            torch.set_num_threads(threads)
+        yield pool
 
 
 def measure_stream(
@@ -706,7 +733,7 @@ def measure_stream(
     spec = stream.spec
     run = _Pass(grid, spec.dtype, heat)
     waiting: Future[None] | None = None
-    with single_threaded() as worker:
+    with workers(1) as worker:
         for offset, block in stream:
             if waiting is not None:
                 waiting.result()

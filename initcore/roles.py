@@ -510,9 +510,9 @@ def _with_role(place: Place, beside: _Beside) -> Place:
     path, leaf = _owner(place.name)
     if place.role:
         role = _named_matrix(path, place.depth is not None)
-        fits = role in {"positions", "relative_bias"} or (place.role == "linear") == (
-            role in MATRICES
-        )
+        fits = role in {"positions", "relative_bias", "lora_a", "lora_b"} or (
+            place.role == "linear"
+        ) == (role in MATRICES)
         return replace(place, role=role) if role and fits else place
     return replace(place, role=_inferred(place, path, leaf, beside))
 

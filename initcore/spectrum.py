@@ -41,7 +41,7 @@ from initcore.laws import (
     number,
 )
 from initcore.layers import Layer
-from initcore.measure import Progress, grid_for, measure, single_threaded
+from initcore.measure import Progress, grid_for, measure, workers
 from initcore.report import finite
 from initcore.schemes import Init, Slot
 
@@ -501,7 +501,7 @@ def measure_spectra(spec: SpectrumSpec, progress: Progress | None = None) -> Spe
     parts: list[tuple[Spectrum, Spectrum]] = []
     overflow = None
     # Matrices this small gain little from several threads, which other visitors need.
-    with single_threaded() as worker:
+    with workers(1) as worker:
         weight = worker.submit(chain.weight).result()
         for layer in range(1, spec.depth + 1):
             if progress:

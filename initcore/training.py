@@ -35,7 +35,7 @@ from initcore.draw import Spec, draw_spec
 from initcore.errors import InitError, check_whole
 from initcore.laws import number
 from initcore.layers import Layer
-from initcore.measure import Progress, single_threaded
+from initcore.measure import Progress, workers
 from initcore.problems import Part, get_problem, load
 from initcore.report import finite
 from initcore.schemes import Init, Value
@@ -231,7 +231,7 @@ class RaceState:
 
 def start(spec: RaceSpec) -> RaceState:
     """The race before its first step: weights drawn and evaluated."""
-    with single_threaded() as worker:
+    with workers(1) as worker:
         return RaceState(spec, tuple(worker.map(partial(_at_start, spec), spec.entrants)))
 
 
@@ -245,7 +245,7 @@ def train(state: RaceState, steps: int | None = None) -> Generator[RaceState, No
     spec, runners = state.spec, list(state.runners)
     # Matrices this small gain nothing from several threads, and much is lost where many people
     # share the cores; on one thread the bits do not depend on how many there are, either.
-    with single_threaded() as worker:
+    with workers(1) as worker:
         while min(runner.step for runner in runners) < goal:
             # The one that is furthest behind goes first, so that all keep level.
             index = min(range(len(runners)), key=lambda i: runners[i].step)

@@ -1,6 +1,7 @@
 """Papers: classic claims about initialisation, the paper's number beside ours, computed now."""
 
 import json
+import re
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -24,9 +25,9 @@ def outcome(result: Result) -> None:
     """The claim's numbers: the paper's, what counts as equal, and ours."""
     lines = ["| number | paper | ours |", "|---|---|---|"]
     for row in result.rows:
-        mark = ":green[:material/check:]" if row.agrees else ":red[:material/close:]"
-        paper = row.paper.replace(" ± ", "\u00a0±\u00a0")
-        cells = (row.what, paper, f"{mark} {number(row.ours)}")
+        colour, mark = ("green", "✓") if row.agrees else ("red", "✗")
+        paper = re.sub(r" (?=[±%])|(?<=[±<>≤]) ", "\u00a0", row.paper)
+        cells = (row.what, paper, f":{colour}[{mark}\u00a0{number(row.ours)}]")
         lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
     st.markdown("\n".join(lines) if result.rows else "")
     st.markdown(f"{BADGES[result.state]} {result.sentence}".replace("|", "&#124;"))

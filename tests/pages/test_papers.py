@@ -56,7 +56,7 @@ def test_a_click_checks_one_paper_for_everybody(open_page, quick):
     assert quick == ["klambauer-2017"]
     assert "1 of 10 checked, 1 agree" in text_of(at)
     other = open_page("papers")
-    assert "| 2\u00a0±\u00a00.5 | :green[:material/check:] 2 |" in text_of(other)
+    assert "| 2\u00a0±\u00a00.5 | :green[✓\u00a02] |" in text_of(other)
     assert "check-klambauer-2017" not in [button.key for button in other.button]
     assert len(other.get("download_button")) == 1
 

@@ -1,0 +1,711 @@
+"""Checks: what is amiss with tensors by themselves, and beside the others of their model.
+
+Each check looks at all tensors and yields findings; ``CHECKS`` lists them. A tensor that agrees
+with a recipe is not judged by principle.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import torch
+
+from initcore.checkpoint import PIECE, Entry, Source, entries, in_pieces, title_of
+from initcore.findings import Audited, Finding, Model, finding_of, is_weight, listed
+from initcore.fit import NEGLIGIBLE_STD
+from initcore.identify import Identification
+from initcore.laws import number
+from initcore.layers import Layer
+from initcore.measure import Measurement
+from initcore.roles import MATRICES
+from initcore.schemes import xavier_std
+from initcore.survey import Repeats, Study, spread_error
+from initcore.verdicts import check_recipe
+
+# --- garbage ------------------------------------------------------------------------------------
+
+
+def _check_garbage(model: Model) -> Iterator[Finding]:
+    for row in model.rows:
+        study, found = row.study, row.study.identification
+        if study.tied:
+            continue
+        if study.absurd or (found and found.family == "garbage"):
+            evidence = found.sentence if found else study.note
+            yield finding_of(
+                "garbage",
+                [row.name],
+                "uninitialised memory, or an overflow",
+                evidence,
+                "initialise the tensor; torch.empty, to_empty and missing keys leave it as it was",
+            )
+        elif found and any(study.spikes) and row.study.measurement:
+            m = row.study.measurement
+            low, high = study.spikes
+            where = " and ".join(
+                f"{count:,} values are exactly {number(end)}"
+                for count, end in ((low, m.min), (high, m.max))
+                if count
+            )
+            yield finding_of(
+                "spikes",
+                [row.name],
+                "the values are clamped: a truncated normal that cuts instead of redrawing, as "
+                "torch's did before 2.12 in 16 bits and at small std",
+                f"{where} of {m.count:,}",
+                "draw in float32 with a current torch.nn.init.trunc_normal_, then convert",
+            )
+
+
+# --- copies -------------------------------------------------------------------------------------
+
+
+def _kin(name: str) -> str:
+    """The name without its numbers: that of its like in the other blocks."""
+    return re.sub(r"\d+", "#", name)
+
+
+_COPY = re.compile(
+    r"(?:^|[._])(?:ema|target|teacher|momentum|shadow|average|averaged|swa|key_encoder|"
+    r"encoder_k|old|ref|reference|frozen)(?:[._]|\d|$)"
+)
+
+
+def _check_copies(model: Model) -> Iterator[Finding]:
+    """Tensors that are one draw: bit-identical, sign-flipped, or at another scale.
+
+    What begins with the same signs is looked at closely; whether two tensors are equal is decided
+    by comparing all their values.
+    """
+    groups: dict[bytes, list[Audited]] = defaultdict(list)
+    for row in model.judged:
+        start = row.study.start
+        if len(start) >= 16 and row.study.measurement and row.study.measurement.std:
+            signs = np.signbit(start[:_SIGNS])
+            groups[np.packbits(signs ^ signs[0]).tobytes()].append(row)
+    same: dict[str, list[list[str]]] = defaultdict(list)
+    for group in groups.values():
+        left = group
+        while len(left) > 1:
+            first, *others = left
+            kinds = {row.name: _relation(model, first, row) for row in others}
+            for kind in ("identical", "flipped", "same_draw"):
+                names = [row.name for row in others if kinds[row.name] == kind]
+                if names:
+                    same[kind].append([first.name, *names])
+            left = [row for row in others if not kinds[row.name]]
+    yield from _identical(model, same.pop("identical", []))
+    texts = {
+        "flipped": ("one is the negative of the other", "draw each on its own"),
+        "same_draw": (
+            "drawn with one seed: the values are the same up to a factor",
+            "give each tensor the next values of one generator, instead of a new one of one seed",
+        ),
+    }
+    for kind, sets in same.items():
+        for names in sets:
+            cause, fix = texts[kind]
+            yield finding_of(kind, names, cause, f"{listed(names)}: compared value by value", fix)
+
+
+# Signs of the first values by which tensors of one seed are found, whatever their scale.
+_SIGNS = 16
+
+
+def _relation(model: Model, a: Audited, b: Audited) -> str:
+    """The code of the finding that two tensors which begin alike are; "" for none."""
+    x, y = a.study.start, b.study.start
+    n = min(len(x), len(y))
+    if n < 16:
+        return ""
+    x, y = x[:n], y[:n]
+    factor = float(x @ y) / float(x @ x)
+    # Rounding to 16 bits is the coarsest that two copies can differ by.
+    if not np.allclose(y, factor * x, rtol=0.02, atol=0.02 * float(np.abs(y).mean())):
+        return ""
+    one, other = (model.entries[row.name] for row in (a, b))
+    if one.shape == other.shape and one.dtype == other.dtype and abs(factor) == 1:
+        if _equal(one, other, 1 if factor > 0 else -1):
+            return "identical" if factor > 0 else "flipped"
+        return "same_draw" if n >= 32 else ""
+    return "same_draw" if n >= 32 and abs(math.log(abs(factor))) > 1e-3 else ""
+
+
+def _equal(one: Entry, other: Entry, sign: int) -> bool:
+    assert one.values is not None
+    assert other.values is not None
+    for start, stop in in_pieces(one):
+        first = one.values.read(start, stop).clone()
+        second = other.values.read(start, stop)
+        if not torch.equal(first, second if sign > 0 else -second):
+            return False
+    return True
+
+
+def _identical(model: Model, sets: list[list[str]]) -> Iterator[Finding]:
+    roles = {row.name: row.study.place.role for row in model.rows}
+    blocks: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
+    for names in sets:
+        held = {roles[name] for name in names}
+        if (
+            held <= {"embedding", "head"}
+            and "head" in held | {"head"}
+            and len(names) == 2
+            and (len(held) == 2)
+        ):
+            yield finding_of(
+                "tied",
+                names,
+                "the head equals the embedding: tied, and saved twice",
+                f"{listed(names)} are bit-identical",
+                "nothing, if they are meant to be tied",
+            )
+        elif any(_COPY.search(name) for name in names):
+            blocks["copies",].append(names)
+        elif len({_kin(name) for name in names}) == 1:
+            blocks["layers",].append(names)
+        else:
+            blocks["names", *names].append(names)
+    for (kind, *_), groups in blocks.items():
+        flat = [name for names in groups for name in names]
+        if kind == "copies":
+            yield finding_of(
+                "copies",
+                flat,
+                "a second copy of a part of the model, as a target or an averaged network has",
+                f"{len(groups)} sets of bit-identical tensors",
+                "nothing, if the copy is meant",
+            )
+            continue
+        count = len(groups[0])
+        yield finding_of(
+            "identical",
+            flat,
+            f"copies of one layer: {count} layers start equal"
+            if kind == "layers"
+            else "one draw used for several tensors: a reused seed, or a deep copy",
+            f"{len(groups)} set{'s' if len(groups) > 1 else ''} of bit-identical tensors, such as "
+            f"{listed(groups[0])}",
+            "initialise each anew after the copy, such as by calling its reset_parameters"
+            if kind == "layers"
+            else "draw each on its own, from one generator",
+        )
+
+
+def _check_ties(model: Model) -> Iterator[Finding]:
+    ties = [row for row in model.rows if row.study.tied]
+    if ties:
+        yield finding_of(
+            "tied",
+            [name for row in ties for name in (str(row.study.tied), row.name)],
+            "one tensor under several names",
+            f"{listed([f'{row.name} = {row.study.tied}' for row in ties])}: one in memory",
+            "nothing, if they are meant to be tied",
+        )
+
+
+def _check_repeats(model: Model) -> Iterator[Finding]:
+    for row in model.judged:
+        for repeats in row.study.repeats:
+            if not _rows_equal(model.entries[row.name], repeats):
+                continue
+            what = "columns" if repeats.axis else "rows"
+            first, second = repeats.pair
+            share = repeats.copies / repeats.count
+            evidence = (
+                f"{repeats.copies:,} of {repeats.count:,} {what} equal an earlier one; "
+                f"{what[:-1]} {second:,} equals {first:,}"
+            )
+            if share < 0.25 or repeats.copies < 2:
+                yield finding_of(
+                    "rows_few",
+                    [row.name],
+                    f"some {what} are copies of others",
+                    evidence,
+                    "nothing, if new entries were copied on purpose",
+                )
+                continue
+            blocks = repeats.count / max(repeats.count - repeats.copies, 1)
+            yield finding_of(
+                "rows",
+                [row.name],
+                f"blocks of {repeats.lag:,} {what} repeat: shards drawn with one seed each"
+                if repeats.lag > 1
+                else f"{what} are copies of each other",
+                f"{evidence}, {number(blocks)} copies",
+                "give every rank its own seed, or draw the whole tensor and cut it",
+            )
+
+
+def _rows_equal(entry: Entry, repeats: Repeats) -> bool:
+    """Whether the pair that stands for the repeats is equal throughout."""
+    assert entry.values is not None
+    row = math.prod(entry.shape[1:])
+    first, second = repeats.pair
+    if repeats.axis == 0:
+        stop = min(row, PIECE)
+        one = entry.values.read(first * row, first * row + stop).clone()
+        return torch.equal(one, entry.values.read(second * row, second * row + stop))
+    rows = min(entry.shape[0], max(PIECE // row, 1))
+    matrix = entry.values.read(0, rows * row).reshape(rows, row)
+    return torch.equal(matrix[:, first], matrix[:, second])
+
+
+# --- parts of one tensor ------------------------------------------------------------------------
+
+
+def _check_parts(model: Model) -> Iterator[Finding]:
+    for row in model.judged:
+        study = row.study
+        if study.segments:
+            stds = [f"{s.name}: std {number(s.measurement.std)}" for s in study.segments]
+            yield finding_of(
+                "appended",
+                [row.name],
+                "a run of rows has another scale: rows that were added later, or not initialised",
+                "; ".join(f"{text}" for text in stds[:4]),
+                "draw the new rows from the law of the old ones, or from their mean",
+            )
+        differing = [block for block in study.blocks if block.identification]
+        if not differing or row.agrees or row.expected or _meant(study):
+            continue
+        stds = [f"{b.name}: std {number(b.measurement.std)}" for b in differing]
+        if {b.measurement.std > 0 for b in differing} == {True}:
+            yield finding_of(
+                "blocks",
+                [row.name],
+                "parts of one tensor that belong together differ in scale",
+                "; ".join(stds[:6]),
+                "draw every part from its own law, with its own fans",
+            )
+
+
+def _meant(study: Study) -> bool:
+    """Whether parts are expected to differ: a row of padding, the gates of a bias."""
+    return "padding" in {block.name for block in study.blocks} or "bias" in study.place.role
+
+
+# --- by principle, without a recipe -------------------------------------------------------------
+
+
+def _unjudged(rows: Iterable[Audited]) -> Iterator[tuple[Audited, Identification, Measurement]]:
+    """Tensors no recipe speaks of, at their initialisation."""
+    for row in rows:
+        found, m = row.study.identification, row.study.measurement
+        if row.expected is None and found and m and row.state == "at init" and m.std:
+            yield row, found, m
+
+
+def _check_fans(model: Model) -> Iterator[Finding]:
+    """Scales that the fans of another product explain, and those of this one do not."""
+    for row, found, m in _unjudged(model.matrices):
+        place = row.study.place
+        layer = place.layer
+        if layer is None or found.family not in ("uniform", "normal"):
+            continue
+        if place.role == "qkv":
+            part = Layer("linear", (layer.fan_in, max(layer.fan_out // 3, 1)))
+            own, error = m.std / xavier_std(part), spread_error(m)
+            whole = m.std / xavier_std(layer)
+            off = math.sqrt((layer.fan_in + layer.fan_out) / (layer.fan_in + part.fan_out))
+            if abs(whole - 1) <= max(NEGLIGIBLE_STD, 4 * error) and off > 1.02:
+                yield finding_of(
+                    "packed",
+                    [row.name],
+                    "q, k and v are packed in one matrix, and Xavier's fan_out counts all three",
+                    f"std {number(m.std)} is {number(own)} × Xavier's for each of the three, "
+                    f"1/{number(off)} of it",
+                    "initialise each third on its own, or pass gain √2",
+                )
+        elif layer.groups > 1:
+            yield from _grouped(row, found, m, layer)
+        elif len(place.shape) == 3 and place.role in MATRICES:
+            stored = Layer("conv1d", (place.shape[1], place.shape[0], place.shape[2]))
+            yield from _read_off(row, m, layer, stored, "the stacked shape")
+
+
+def _canonical(layer: Layer) -> dict[str, float]:
+    """The stds that the named schemes give a layer, by its fans."""
+    fan_in, fan_out = float(layer.fan_in), float(layer.fan_out)
+    return {
+        "torch's default": 1 / math.sqrt(3 * fan_in),
+        "LeCun's": 1 / math.sqrt(fan_in),
+        "He's fan_in": math.sqrt(2 / fan_in),
+        "He's fan_out": math.sqrt(2 / fan_out),
+        "Xavier's": xavier_std(layer),
+    }
+
+
+def _grouped(
+    row: Audited, found: Identification, m: Measurement, layer: Layer
+) -> Iterator[Finding]:
+    inputs, outputs = layer.size[:2]
+    kernel = math.prod(layer.kernel)
+    fans = inputs * kernel, outputs * kernel
+    near = max(NEGLIGIBLE_STD, 4 * spread_error(m))
+    right = {
+        "torch's default": 1 / math.sqrt(3 * layer.fan_in),
+        "LeCun's": 1 / math.sqrt(layer.effective_fan_in),
+        "He's fan_in": math.sqrt(2 / layer.effective_fan_in),
+        "He's fan_out": math.sqrt(2 / layer.effective_fan_out),
+        "a fixed": 0.02,
+    }
+    if any(abs(m.std / std - 1) <= near for std in right.values()):
+        return
+    wrong = {
+        "torch's default": 1 / math.sqrt(3 * fans[0]),
+        "LeCun's": 1 / math.sqrt(fans[0]),
+        "He's fan_in": math.sqrt(2 / fans[0]),
+        "He's fan_out": math.sqrt(2 / fans[1]),
+    }
+    for name, std in wrong.items():
+        if abs(m.std / std - 1) <= near:
+            yield finding_of(
+                "fans",
+                [row.name],
+                f"the fan counts all {layer.groups} groups, though a unit is connected within its "
+                "own group only: std ÷ √groups",
+                f"std {number(m.std)} is {number(m.std / right[name])} × {name} scale for one group"
+                f", 1/√{layer.groups} = {number(layer.groups**-0.5)}",
+                "divide the fan by groups",
+            )
+            return
+
+
+def _read_off(
+    row: Audited, m: Measurement, layer: Layer, stored: Layer, what: str
+) -> Iterator[Finding]:
+    near = max(NEGLIGIBLE_STD, 4 * spread_error(m))
+    if any(abs(m.std / std - 1) <= near for std in _canonical(layer).values()):
+        return
+    for name, std in _canonical(stored).items():
+        if abs(m.std / std - 1) <= near:
+            yield finding_of(
+                "fans",
+                [row.name],
+                f"the fan was read off {what}, which is not that of one matrix product",
+                f"std {number(m.std)} is {name} scale for fans {stored.fan_in:,} and "
+                f"{stored.fan_out:,}; one matrix has {layer.fan_in:,} and {layer.fan_out:,}",
+                "initialise each matrix on its own, as (out, in)",
+            )
+            return
+
+
+def _is_default(found: Identification) -> bool:
+    return any(c.scheme == "default" or c.label == "kaiming_uniform(a=√5)" for c in found.schemes)
+
+
+def _check_default(model: Model) -> Iterator[Finding]:
+    """Torch's default where most other weights were initialised otherwise."""
+    rows = [(row, found) for row, found, _ in _unjudged(model.matrices)]
+    left = [row for row, found in rows if _is_default(found)]
+    changed = len(rows) - len(left)
+    if left and changed > len(left):
+        names = [row.name for row in left]
+        m = left[0].study.measurement
+        assert m is not None
+        yield finding_of(
+            "default",
+            names,
+            "torch's default was never replaced here, though it was elsewhere",
+            f"{len(left)} of {len(rows)} weights have the default law, as {names[0]} with std "
+            f"{number(m.std)}",
+            "extend the initialisation to these modules, if the default is not meant",
+        )
+
+
+def _check_odd(model: Model) -> Iterator[Finding]:
+    """A tensor whose scale is not that of its like in the other blocks."""
+    groups: dict[tuple[str, tuple[int, ...]], list[Audited]] = defaultdict(list)
+    for row in model.matrices:
+        if row.expected is None and row.study.measurement and row.state != "trained":
+            groups[_kin(row.name), row.study.place.shape].append(row)
+    for rows in groups.values():
+        if len(rows) < 3:
+            continue
+        stds = np.array([_std(row) for row in rows])
+        middle = float(np.median(stds))
+        odd = [row for row, std in zip(rows, stds, strict=True) if abs(std - middle) > 0.1 * middle]
+        if odd and len(odd) <= len(rows) / 3:
+            yield finding_of(
+                "odd",
+                [row.name for row in odd],
+                "its scale is not that of its like in the other blocks",
+                f"{odd[0].name} has std {number(_std(odd[0]))}, the median of {len(rows)} is "
+                f"{number(middle)}",
+                "initialise it as the others; a missing key may have left it out",
+            )
+
+
+def _std(row: Audited) -> float:
+    assert row.study.measurement is not None
+    std = row.study.measurement.std
+    return std if math.isfinite(std) else 0.0
+
+
+def _check_fresh(model: Model) -> Iterator[Finding]:
+    """Weights still at their initialisation among trained ones."""
+    weights = [row for row in model.judged if len(row.study.place.shape) > 1]
+    trained = [row for row in weights if row.state == "trained"]
+    fresh = [
+        row
+        for row in weights
+        if row.state == "at init"
+        and row.study.measurement
+        and row.study.measurement.std
+        and row.study.identification
+        and row.study.identification.confidence == "certain"
+    ]
+    if fresh and len(trained) > len(fresh):
+        found = fresh[0].study.identification
+        assert found is not None
+        yield finding_of(
+            "fresh",
+            [row.name for row in fresh],
+            "still at its initialisation, among trained weights: never loaded, or never trained",
+            f"{len(trained)} weights are trained; {fresh[0].name}: {found.sentence}",
+            "check that its key is in the checkpoint, and that it gets a gradient",
+        )
+
+
+def _check_forget_bias(model: Model) -> Iterator[Finding]:
+    """A forget bias on both of an LSTM's biases: torch adds the two."""
+    cells: dict[str, list[tuple[str, float]]] = defaultdict(list)
+    for row in model.judged:
+        for block in row.study.blocks:
+            m = block.measurement
+            if row.study.place.role == "recurrent_bias" and block.name == "f" and m.min == m.max:
+                cells[re.sub("bias_(ih|hh)", "bias", row.name)].append((row.name, m.min))
+    for biases in cells.values():
+        values = [value for _, value in biases]
+        if len(biases) == 2 and all(values):
+            yield finding_of(
+                "forget_bias",
+                [name for name, _ in biases],
+                "the forget bias is set on both biases, which add up",
+                f"{number(values[0])} + {number(values[1])} = {number(sum(values))}",
+                "set it on one of the two, and the other to zero",
+            )
+
+
+# Weights in a row of which one may be zero, and not both: each is the other's gradient.
+_PAIRS = (
+    ("q", "k"),
+    ("v", "attention_out"),
+    ("mlp_in", "mlp_out"),
+    ("lora_a", "lora_b"),
+    ("conv", "conv"),
+    ("linear", "linear"),
+    ("linear", "head"),
+)
+
+
+def _check_zeros(model: Model) -> Iterator[Finding]:
+    """Zeros and constants that are no one's intention."""
+    weights = [
+        row
+        for row in model.judged
+        if is_weight(row.study) or row.study.place.role in ("lora_a", "lora_b")
+    ]
+    blocks: dict[tuple[str, int | None], list[Audited]] = defaultdict(list)
+    for row in weights:
+        place = row.study.place
+        key = place.stack if place.depth is not None else place.name.rpartition(".")[0]
+        if place.role in ("lora_a", "lora_b"):
+            key = re.sub(r"lora_[AaBb].*", "", place.name)
+        elif place.depth is None:
+            key = ""
+        blocks[key, place.depth].append(row)
+    for rows in blocks.values():
+        for one, two in _neighbours(rows):
+            if _all_zero(one) and _all_zero(two) and not (one.agrees and two.agrees):
+                yield finding_of(
+                    "dead",
+                    [one.name, two.name],
+                    "two weights in a row are zero: the gradient of each is a product with the "
+                    "other, so that neither ever changes",
+                    f"all {one.study.entry.count:,} and {two.study.entry.count:,} values are 0",
+                    "draw one of the two",
+                )
+    for row in weights:
+        m = row.study.measurement
+        shape = row.study.place.shape
+        constant = m is not None and m.count > 1 and m.min == m.max != 0
+        if constant and not row.agrees and min(shape[0], math.prod(shape[1:])) > 1:
+            assert m is not None
+            yield finding_of(
+                "constant",
+                [row.name],
+                "every unit computes the same and gets the same gradient: they stay equal",
+                f"all {m.count:,} values are {number(m.min)}",
+                "draw the weight at random",
+            )
+
+
+def _neighbours(rows: list[Audited]) -> Iterator[tuple[Audited, Audited]]:
+    for i, one in enumerate(rows):
+        for two in rows[i + 1 :]:
+            pair = one.study.place.role, two.study.place.role
+            # Layers of no known place in a block follow each other in the order of their names.
+            beside = two is rows[i + 1] or not {"conv", "linear"} & set(pair)
+            if beside and (pair in _PAIRS or pair[::-1] in _PAIRS):
+                yield one, two
+
+
+def _all_zero(row: Audited) -> bool:
+    m = row.study.measurement
+    return m is not None and m.zeros == m.count
+
+
+def _check_head(model: Model) -> Iterator[Finding]:
+    tied = {row.study.tied for row in model.rows if row.study.place.role == "head"}
+    for row in model.judged:
+        place, m = row.study.place, row.study.measurement
+        is_head = place.role == "head" or (place.role == "embedding" and row.name in tied)
+        if not is_head or m is None or row.agrees or len(place.shape) != 2:
+            continue
+        logits = m.std * math.sqrt(place.shape[1])
+        if row.state == "at init" and logits > 5:
+            yield finding_of(
+                "head",
+                [row.name],
+                "the head has an embedding's scale: √d too large for a matrix product",
+                f"std {number(m.std)} over d = {place.shape[1]:,} inputs of std 1 gives logits of "
+                f"std {number(logits)}",
+                "give it a std of 1/√d, or scale the logits by that, where it is tied",
+            )
+
+
+def _check_depth(model: Model) -> Iterator[Finding]:
+    """Which power of depth the scale of the residual projections follows."""
+    groups: dict[tuple[str, str, str], list[tuple[int, Audited]]] = defaultdict(list)
+    for row in model.matrices:
+        place = row.study.place
+        if place.depth is not None and row.state == "at init" and _std(row):
+            groups[place.stack, place.role, _kin(row.name)].append((place.depth, row))
+    for (_, role, _), members in groups.items():
+        depths = np.array([depth for depth, _ in members], dtype=float)
+        if len(set(depths)) < 3:
+            continue
+        stds = np.array([_std(row) for _, row in members])
+        slope, level = np.polyfit(np.log(depths + 1), np.log(stds), 1)
+        rest = float(np.std(np.log(stds) - slope * np.log(depths + 1) - level))
+        if abs(slope + 0.5) > 0.05 or rest > 0.05:
+            continue
+        yield finding_of(
+            "depth",
+            [row.name for _, row in members],
+            f"the std of {role} falls as (ℓ + 1)^−½: scaled block by block",
+            f"fitted power {number(float(slope), 3)} over {len(members)} blocks, "
+            f"{number(float(stds[0]))} to {number(float(stds[-1]))}",
+            "nothing, if this is meant",
+        )
+
+
+def _check_unmeasured(model: Model) -> Iterator[Finding]:
+    reasons: dict[str, list[str]] = defaultdict(list)
+    for row in model.rows:
+        study = row.study
+        if study.note and not study.absurd and study.place.role != "buffer":
+            reasons[study.note].append(row.name)
+    for note, names in reasons.items():
+        yield finding_of(
+            "unmeasured", names, f"not measured: {note}", f"{len(names)} tensors", "convert it"
+        )
+
+
+CHECKS: tuple[Callable[[Model], Iterator[Finding]], ...] = (
+    _check_garbage,
+    check_recipe,
+    _check_copies,
+    _check_repeats,
+    _check_zeros,
+    _check_forget_bias,
+    _check_parts,
+    _check_fans,
+    _check_default,
+    _check_odd,
+    _check_fresh,
+    _check_head,
+    _check_depth,
+    _check_ties,
+    _check_unmeasured,
+)
+
+
+# --- against a checkpoint -----------------------------------------------------------------------
+
+
+def check_against(model: Model, checkpoint: Source) -> Iterator[Finding]:
+    """Which tensors equal the checkpoint's, which are fresh draws, which are neither."""
+    theirs = {_bare(entry.name): entry for entry in entries(checkpoint)}
+    mine = {_bare(row.name): row for row in model.rows}
+    title = title_of(checkpoint)
+    missing = [row.name for bare, row in mine.items() if bare not in theirs]
+    if missing:
+        yield finding_of(
+            "missing",
+            missing,
+            f"{title} does not have these tensors",
+            f"{len(missing)} of {len(mine)} names",
+            "check the names; what is not loaded keeps its initialisation",
+        )
+    unexpected = [entry.name for bare, entry in theirs.items() if bare not in mine]
+    if unexpected:
+        yield finding_of(
+            "unexpected",
+            unexpected,
+            "the checkpoint has tensors that the model does not",
+            f"{len(unexpected)} of {len(theirs)} names, such as {listed(unexpected)}",
+            "check the names and the model's sizes",
+        )
+    groups: dict[str, list[str]] = defaultdict(list)
+    for bare, row in mine.items():
+        if bare in theirs and not row.study.tied:
+            groups[_loaded(model, row, theirs[bare])].append(row.name)
+    texts = {
+        "loaded": ("equal to the checkpoint", "nothing"),
+        "shape": ("another shape than in the checkpoint", "build the model with the same sizes"),
+        "not_loaded": (
+            "a fresh draw, where the checkpoint has other values: initialised after loading, or "
+            "never loaded",
+            "load the checkpoint last; skip the initialisation of loaded modules",
+        ),
+        "changed": ("neither the checkpoint's values nor a fresh draw: trained since", "nothing"),
+    }
+    for code, names in groups.items():
+        if code in texts:
+            cause, fix = texts[code]
+            yield finding_of(code, names, cause, f"{len(names)} of {len(mine)} tensors", fix)
+
+
+def _bare(name: str) -> str:
+    return name.removeprefix("module.").removeprefix("_orig_mod.")
+
+
+def _loaded(model: Model, row: Audited, theirs: Entry) -> str:
+    mine = model.entries[row.name]
+    if mine.shape != theirs.shape:
+        return "shape"
+    if mine.values is None or theirs.values is None:
+        return ""
+    if mine.dtype == theirs.dtype and _equal(mine, theirs, 1):
+        return "loaded"
+    if mine.dtype != theirs.dtype and _equal_rounded(mine, theirs):
+        return "loaded"
+    return "not_loaded" if row.state == "at init" else "changed"
+
+
+def _equal_rounded(mine: Entry, theirs: Entry) -> bool:
+    """Whether the checkpoint's values, in the model's dtype, are the model's."""
+    assert mine.values is not None
+    assert theirs.values is not None
+    for start, stop in in_pieces(mine):
+        first = mine.values.read(start, stop).clone()
+        if not torch.equal(first, theirs.values.read(start, stop).to(first.dtype)):
+            return False
+    return True

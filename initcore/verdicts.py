@@ -1,0 +1,264 @@
+"""Verdicts: tensors held against the laws of a recipe, and what explains those that miss."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from initcore.findings import Audited, Finding, Model, finding_of
+from initcore.fit import NEGLIGIBLE_STD, std_error
+from initcore.identify import Identification
+from initcore.laws import Constant, HaarCoordinate, Law, Normal, TruncatedNormal, number
+from initcore.measure import Measurement
+from initcore.ratios import Case, Cause, decode, decode_together
+from initcore.recipes import Expectation, Option, Recipe
+from initcore.roles import Dims
+from initcore.survey import Block, Study
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A tensor, or a part of one, held against the law it should have.
+
+    code: "" where it agrees, else that of the finding. ratio: measured std ÷ the law's, error: its
+    standard error; nan where the law has no spread.
+    """
+
+    name: str
+    measurement: Measurement
+    family: str
+    option: Option
+    code: str
+    ratio: float
+    error: float
+
+
+def held_against(study: Study, expected: Expectation) -> list[Verdict]:
+    """Every part of a tensor that the expectation speaks of, with the law that comes nearest."""
+    assert study.measurement is not None
+    assert study.identification is not None
+    whole = study.identification
+    if any(part.name == "centre" for part in expected.parts):
+        delta = whole.family == "delta_orthogonal" and _near(whole.params["scale"].value, 1.0)
+        part = next(part for part in expected.parts if part.name == "centre")
+        code = "" if delta else "law"
+        option = part.options[0]
+        return [Verdict("", study.measurement, whole.family, option, code, math.nan, math.nan)]
+    verdicts = []
+    for part in expected.parts:
+        parts = [block for block in study.blocks if block.index == part.index]
+        if not part.index:
+            differing = [block for block in study.blocks if block.identification]
+            parts = list(study.segments) or differing
+        if not parts:
+            parts = [Block("", (), study.measurement, whole)]
+        for block in parts:
+            found = block.identification or whole
+            each = [_verdict(block, found, option) for option in part.options]
+            verdicts.append(min(each, key=_badness))
+    return verdicts
+
+
+def _badness(verdict: Verdict) -> tuple[bool, float]:
+    off = abs(math.log(verdict.ratio)) if verdict.ratio > 0 else math.inf
+    return bool(verdict.code), off
+
+
+def _near(value: float, target: float) -> bool:
+    return abs(value - target) <= 1e-3 * max(abs(target), 1e-12)
+
+
+# A model has thousands of tensors, and one false alarm among a million of them is one too many.
+_ERRORS = 5.5
+# Families whose values a law can have produced; a law beside these is deterministic.
+_FAMILIES = {
+    "uniform": {"uniform"},
+    "normal": {"normal"},
+    "truncated normal": {"normal", "truncated_normal"},
+    "orthogonal coordinate": {"orthogonal"},
+    "sparse mixture": {"sparse"},
+}
+
+
+def _verdict(block: Block, found: Identification, option: Option) -> Verdict:
+    m, law = block.measurement, option.law
+
+    def say(code: str, ratio: float = math.nan, error: float = math.nan) -> Verdict:
+        return Verdict(block.name, m, found.family, option, code, ratio, error)
+
+    if found.family == "garbage":
+        return say("garbage")
+    if isinstance(law, Constant):
+        rounded = float(torch.tensor(law.value, dtype=getattr(torch, m.dtype)))
+        return say("" if m.min == m.max == rounded else "value")
+    if law.is_discrete:
+        kinds = {"eye", "dirac", "ones", "constant"}
+        scale = found.params.get("scale") or found.params.get("value")
+        right = found.family in kinds and scale is not None and _near(scale.value, law.high)
+        return say("" if right else "law")
+    if m.finite < 2:
+        return say("")
+    ratio, error = m.std / law.std, std_error(law, m.finite)
+    if not m.std:
+        return say("scale", ratio, error)
+    allowed = max(NEGLIGIBLE_STD, _ERRORS * error * (1 + error))
+    if isinstance(law, HaarCoordinate) and found.family == "orthogonal":
+        # The gain is known to rounding; the entries of a small matrix leave their std to chance.
+        ratio, error = found.params["gain"].value / law.scale, 0.0
+        allowed = NEGLIGIBLE_STD
+    off_scale = abs(ratio - 1) > allowed
+    shift = max(_ERRORS / math.sqrt(m.finite), NEGLIGIBLE_STD) * law.std + 1e-30
+    off_mean = abs(m.mean - law.mean) > shift
+    # Of a hundred thousand fresh tensors one looks trained; training seldom keeps the scale.
+    if found.family == "none" and (off_scale or off_mean):
+        return say("not_fresh", ratio, error)
+    if off_scale or off_mean:
+        return say("scale" if off_scale else "mean", ratio, error)
+    if found.family != "cannot_tell" and found.family not in _families(law, m):
+        return say("law", ratio, error)
+    return say("", ratio, error)
+
+
+def _families(law: Law, m: Measurement) -> set[str]:
+    families = set(_FAMILIES[law.family])
+    # What is cut so far out that values reach it seldom looks like either.
+    if isinstance(law, TruncatedNormal) and m.finite * (1 - law.mass) < 20:
+        families.add("normal")
+    if isinstance(law, Normal) and m.finite < 4096:
+        families.add("truncated_normal")
+    if isinstance(law, HaarCoordinate) and law.dimension < 4:
+        families |= {"uniform", "normal"}
+    return families
+
+
+def audited(study: Study, recipe: Recipe | None, dims: Dims) -> Audited:
+    if recipe is None or study.measurement is None or study.identification is None:
+        return Audited(study)
+    expected = recipe.expected(study.place, dims)
+    if expected is None:
+        return Audited(study)
+    agrees = not any(verdict.code for verdict in held_against(study, expected))
+    return Audited(study, expected, agrees)
+
+
+def check_recipe(model: Model) -> Iterator[Finding]:
+    """Tensors that are not as the recipe has them; alike ones of one cause in one finding."""
+    if model.recipe is None:
+        return
+    groups: dict[tuple[str, str, str, str], list[tuple[str, Verdict, Case]]] = defaultdict(list)
+    trained = [row.name for row in model.judged if row.state == "trained" and row.agrees is False]
+    expected = sum(row.agrees is not None for row in model.judged)
+    mostly = len(trained) > 0.3 * expected
+    for row in model.judged:
+        if row.expected is None or row.agrees or (mostly and row.state == "trained"):
+            continue
+        place = row.study.place
+        for verdict in held_against(row.study, row.expected):
+            if verdict.code in ("", "garbage"):
+                continue
+            name = f"{row.name}[{verdict.name}]" if verdict.name else row.name
+            case = Case(place, model.dims, verdict.option.law, verdict.family)
+            key = (verdict.code, place.role, verdict.option.form, verdict.name)
+            groups[key].append((name, verdict, case))
+    for (code, _, _, _), members in groups.items():
+        yield from _mismatch(code, members)
+    if mostly:
+        yield finding_of(
+            "trained",
+            trained,
+            "these tensors are trained, or something else; a recipe speaks of fresh ones",
+            f"{len(trained)} of {expected} tensors follow no initialisation",
+            "audit the model before its first step, or leave the recipe out",
+        )
+
+
+def _mismatch(code: str, members: list[tuple[str, Verdict, Case]]) -> Iterator[Finding]:
+    """Findings for tensors of one role that miss one law."""
+    if code == "scale":
+        for causes, part in _by_cause(members):
+            yield _scale_finding(causes, part)
+        return
+    names = [name.partition("[")[0] for name, _, _ in members]
+    name, verdict, _ = members[0]
+    law, m = verdict.option, verdict.measurement
+    if code == "value":
+        held = f"all {number(m.min)}" if m.min == m.max else f"{number(m.min)} to {number(m.max)}"
+        cause, fix = f"it should be {law.form} and is {held}", "set it in the initialisation"
+        yield finding_of(code, names, cause, f"{name} holds {held}; expected {law.form}", fix)
+        return
+    seen = f"{name} has std {number(m.std)}, mean {number(m.mean)}, family {verdict.family}"
+    texts = {
+        "law": (
+            f"the scale is right, and the values are not quite those of {law.law.notation}"
+            if verdict.family == "none"
+            else f"the values are {verdict.family.replace('_', ' ')}, not {law.law.notation}",
+            "draw from the law that is meant",
+        ),
+        "mean": (f"the mean is {number(m.mean)}, not {number(law.law.mean)}", "centre the draw"),
+        "not_fresh": (
+            "the values follow no initialisation: trained, or something else",
+            "initialise the tensor, or audit the model before its first step",
+        ),
+    }
+    cause, fix = texts[code]
+    yield finding_of(code, names, cause, f"{seen}; expected {law.form}", fix)
+
+
+Members = list[tuple[str, Verdict, Case]]
+
+
+def _by_cause(members: Members) -> Iterator[tuple[tuple[Cause, ...], Members]]:
+    """Members that one cause explains together, else by what explains each."""
+    seen = [(verdict.ratio, verdict.error, case) for _, verdict, case in members]
+    causes = decode_together(seen)
+    if causes or len(members) == 1:
+        yield causes, members
+        return
+    groups: dict[tuple[Cause, ...], Members] = defaultdict(list)
+    for member, one in zip(members, seen, strict=True):
+        groups[tuple(match.cause for match in decode(*one))].append(member)
+    for own, part in groups.items():
+        yield from ((own, run) for run in ([part] if own else _runs(part)))
+
+
+def _runs(members: Members) -> list[Members]:
+    """Members that nothing explains, those of about one ratio together."""
+    runs: list[Members] = []
+    for member in sorted(members, key=lambda one: one[1].ratio):
+        if not runs or member[1].ratio > 1.1 * runs[-1][-1][1].ratio:
+            runs.append([])
+        runs[-1].append(member)
+    return runs
+
+
+def _scale_finding(causes: tuple[Cause, ...], members: Members) -> Finding:
+    names = dict.fromkeys(name.partition("[")[0] for name, _, _ in members)
+    ratios = [verdict.ratio for _, verdict, _ in members]
+    name, verdict, _ = members[0]
+    low, high = min(ratios), max(ratios)
+    several = len(members) > 1
+    spread = f"{number(low)} to {number(high)}" if number(low) != number(high) else number(low)
+    evidence = (
+        f"std {number(verdict.measurement.std)} is {number(verdict.ratio)} ± "
+        f"{number(verdict.ratio * verdict.error, 2)} × the {number(verdict.option.law.std)} of "
+        f"{verdict.option.form}" + (f" in {name}" if several or verdict.name else "")
+    )
+    if several:
+        evidence += f"; ratios {spread} over {len(members)} parts"
+    if not causes:
+        times = verdict.ratio
+        size = (
+            f"{number(times)} × too large"
+            if times > 1
+            else (f"{number(1 / times)} × too small" if times > 0 else "zero")
+        )
+        return finding_of(
+            "scale", names, f"the scale is {size}", evidence, "draw from the law that is meant"
+        )
+    cause = "; or ".join(cause.sentence for cause in causes[:4])
+    fix = "; or ".join(dict.fromkeys(cause.mend for cause in causes[:4]))
+    return finding_of("scale", names, cause, evidence, fix)

@@ -1,0 +1,649 @@
+"""The audit: faults are found with their cause, what is right is left alone, on any executor."""
+
+import json
+import math
+import pickle
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from initcore import survey as survey_module
+from initcore.audit import assert_init, audit
+from initcore.checkpoint import entries
+from initcore.checks import CHECKS
+from initcore.defaults import DEFAULTS, construct
+from initcore.errors import InitError
+from initcore.findings import CODES, SEVERITIES
+from initcore.models import build_model
+from initcore.recipes import RECIPES, apply_recipe, parse_recipe
+from initcore.survey import survey
+
+D, L, VOCAB = 64, 4, 300
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def gpt(seed=0, **stds):
+    """A GPT-style state dict of N(0, .02²), with depth scaling; ``stds`` by the end of a name."""
+    g = generator(seed)
+    shapes = {"wte": (VOCAB, D), "wpe": (32, D)}
+    for i in range(L):
+        shapes |= {
+            f"h.{i}.attn.qkv_proj": (3 * D, D),
+            f"h.{i}.attn.out_proj": (D, D),
+            f"h.{i}.mlp.up_proj": (4 * D, D),
+            f"h.{i}.mlp.down_proj": (D, 4 * D),
+        }
+    state = {}
+    for name, shape in shapes.items():
+        std = 0.02 / math.sqrt(2 * L) if name.endswith(("out_proj", "down_proj")) else 0.02
+        std = next((value for end, value in stds.items() if name.endswith(end)), std)
+        state[f"{name}.weight"] = torch.empty(shape).normal_(0, std, generator=g)
+        if name.startswith("h."):
+            state[f"{name}.bias"] = torch.zeros(shape[0])
+    for i in range(L):
+        state |= {f"h.{i}.ln_1.weight": torch.ones(D), f"h.{i}.ln_1.bias": torch.zeros(D)}
+    return state
+
+
+def codes(result, severity=None):
+    return sorted({f.code for f in result.findings if severity in (None, f.severity)})
+
+
+def only(result, code):
+    [found] = [finding for finding in result.findings if finding.code == code]
+    return found
+
+
+# --- nothing amiss ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("default", DEFAULTS, ids=lambda default: default.code[:40])
+def test_no_false_alarm_on_fresh_modules_of_torch(default):
+    for seed in range(2):
+        module = construct(default, seed)
+        expected = ["identical"] if default.identical else []
+        assert codes(audit(module), "error") == expected
+        with_recipe = audit(module, "torch")
+        assert codes(with_recipe, "error") == expected
+        assert codes(with_recipe, "warning") == []
+
+
+SMALL = {
+    "mlp": {"inputs": 50, "width": 48, "depth": 3},
+    "cnn": {"width": 8, "blocks": 1, "groups": 2},
+    "lstm": {"vocab": 100, "width": 32, "hidden": 40},
+    "encoder": {"vocab": 100, "width": 32, "ff": 64, "blocks": 2},
+    "gpt": {"vocab": 100, "width": 48, "blocks": 3},
+    "vit": {"image": 16, "width": 48, "blocks": 3},
+}
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.slug)
+def test_no_false_alarm_on_correct_instances_of_recipes(recipe):
+    for seed, (slug, sizes) in enumerate(SMALL.items()):
+        module = build_model(slug, seed=seed, **sizes)
+        filled = apply_recipe(module, recipe, seed + 100)
+        if not filled:
+            continue
+        found = [f for f in audit(module, recipe).findings if f.severity == "error"]
+        # The layers of torch's encoder are copies, where the recipe leaves any of them be.
+        assert [f for f in found if f.code != "identical"] == []
+
+
+@pytest.mark.parametrize("slug", SMALL)
+def test_built_in_models_are_as_their_recipes_have_them(slug):
+    for seed in range(3):
+        result = audit(build_model(slug, seed=seed, **SMALL[slug]), "auto")
+        assert codes(result, "error") == (["identical"] if slug == "encoder" else [])
+        assert result.trained == 0
+        assert result.chosen[0].share > 0.98
+
+
+def test_the_recipe_that_fits_is_chosen():
+    result = audit(gpt(), "auto")
+    assert result.recipe.slug == "nanogpt"
+    assert result.chosen[0].share == 1
+    assert result.chosen[0].agreeing == result.chosen[0].tensors == len(gpt())
+    assert "nanoGPT" in result.sentence
+    assert result.chosen[0].share == max(fit.share for fit in result.chosen)
+
+
+def test_where_no_recipe_fits_that_is_said():
+    result = audit({"fc.weight": 7 * torch.randn(50, 50, generator=generator())}, "auto")
+    assert result.recipe is None
+    assert "no_recipe" in codes(result, "info")
+
+
+# --- against a recipe ---------------------------------------------------------------------------
+
+
+def test_missing_depth_scaling_is_one_finding_of_all_blocks():
+    result = audit(gpt(out_proj=0.02, down_proj=0.02), "nanogpt")
+    found = [f for f in result.findings if f.severity == "error"]
+    assert [f.code for f in found] == ["scale"]
+    assert len(found[0].tensors) == 2 * L  # attention and feed-forward
+    assert "1/√(2L) was never applied" in found[0].cause
+    assert "2.8" in found[0].evidence
+    assert "√(2L)" in found[0].fix
+    assert codes(audit(gpt(out_proj=0.02, down_proj=0.02), "gpt2"), "error") == ["scale"]  # wpe
+
+
+def test_a_wrong_fan_is_named():
+    state = {
+        "net.0.weight": torch.empty(300, 100).normal_(0, math.sqrt(2 / 300), generator=generator())
+    }
+    recipe = parse_recipe(
+        '[[rule]]\nrole = "linear"\nlaw = "kaiming_normal"\nnonlinearity = "relu"', "he"
+    )
+    finding = only(audit(state, recipe), "scale")
+    assert "transposed" in finding.cause
+    assert finding.tensors == ("net.0.weight",)
+
+
+def test_parts_of_a_packed_tensor_are_judged_on_their_own():
+    state = gpt()
+    state["h.1.attn.qkv_proj.weight"][D : 2 * D] *= 2
+    finding = only(audit(state, "nanogpt"), "scale")
+    assert finding.tensors == ("h.1.attn.qkv_proj.weight",)
+    assert "[k]" in finding.evidence
+    assert "q" not in finding.evidence.partition("[")[2][:2]
+    assert "k: std" in only(audit(state), "blocks").evidence
+
+
+def test_the_forget_bias_of_both_biases():
+    def lstm(biases):
+        module = nn.LSTM(16, 40)
+        for name, parameter in module.named_parameters():
+            if "bias" in name:
+                nn.init.zeros_(parameter)
+                if name in biases:
+                    nn.init.ones_(parameter[40:80])
+        return module
+
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        right, wrong = lstm(["bias_hh_l0"]), lstm(["bias_hh_l0", "bias_ih_l0"])
+    rule = '[[rule]]\nrole = "recurrent_bias"\n'
+    recipe = parse_recipe(
+        rule + 'name = ".*bias_hh.*"\nblock = "f"\nlaw = "ones"\n' + rule + 'law = "zeros"', "lstm"
+    )
+    assert codes(audit(right, recipe), "error") == []
+    assert only(audit(wrong, recipe), "value").tensors == ("bias_ih_l0",)
+    # By principle, without a recipe:
+    assert codes(audit(right)) == []
+    assert "1 + 1 = 2" in only(audit(wrong), "forget_bias").evidence
+
+
+def test_the_right_scale_of_the_wrong_family_is_a_warning():
+    bound = 0.02 * math.sqrt(3)
+    state = {"fc.weight": torch.empty(100, 100).uniform_(-bound, bound, generator=generator())}
+    assert codes(audit(state, "gpt2"), "error") == []
+    assert "uniform" in only(audit(state, "gpt2"), "law").cause
+
+
+def test_a_mean_and_constants():
+    state = gpt()
+    state["h.0.mlp.up_proj.weight"] += 0.01
+    state["h.0.mlp.up_proj.bias"] += 1
+    result = audit(state, "nanogpt")
+    assert only(result, "mean").tensors == ("h.0.mlp.up_proj.weight",)
+    assert only(result, "value").tensors == ("h.0.mlp.up_proj.bias",)
+
+
+def test_a_recipe_has_little_to_say_of_trained_tensors():
+    state = gpt()
+    for name, tensor in state.items():
+        if tensor.dim() > 1:
+            rows = torch.linspace(0.2, 3, len(tensor))[:, None]
+            state[name] = tensor * rows + 0.02 * rows.flip(0)
+    result = audit(state, "nanogpt")
+    assert codes(result) == ["trained"]
+    assert result.trained == 2 + 4 * L
+    with pytest.raises(AssertionError, match="trained"):
+        assert_init(state, "nanogpt")
+
+
+def test_assert_init_passes_or_fails_with_the_table():
+    assert_init(gpt(), "nanogpt")
+    with pytest.raises(AssertionError) as error:
+        assert_init(gpt(up_proj=0.2, wpe=1.0), "nanogpt")
+    lines = str(error.value).splitlines()
+    assert lines[0].startswith("2 findings against")
+    assert any("h.0.mlp.up_proj.weight" in line and "ten times" in line for line in lines)
+    assert any("wpe.weight" in line for line in lines)
+    with pytest.raises(InitError, match="not one of"):
+        assert_init(gpt(), "no such recipe")
+
+
+# --- by principle -------------------------------------------------------------------------------
+
+
+def test_copies_of_one_layer_and_other_copies():
+    state = gpt()
+    state["h.1.mlp.up_proj.weight"] = state["h.0.mlp.up_proj.weight"].clone()
+    finding = only(audit(state), "identical")
+    assert finding.tensors == ("h.0.mlp.up_proj.weight", "h.1.mlp.up_proj.weight")
+    assert "layers start equal" in finding.cause
+
+    state = gpt()
+    state["h.2.attn.out_proj.weight"] = -state["h.0.attn.out_proj.weight"]
+    assert codes(audit(state), "error") == ["flipped"]
+
+    state = gpt()
+    state["h.2.mlp.up_proj.weight"] = 3 * state["h.0.mlp.up_proj.weight"]
+    assert only(audit(state), "same_draw").tensors == (
+        "h.0.mlp.up_proj.weight",
+        "h.2.mlp.up_proj.weight",
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+def test_one_seed_for_tensors_of_several_shapes_and_scales(dtype):
+    state = {
+        name: torch.empty(shape, dtype=torch.float64).normal_(0, std, generator=generator(7))
+        for name, shape, std in (("a", (40, 50), 0.02), ("b", (60, 50), 0.5))
+    }
+    state["c"] = torch.empty(40, 50).normal_(0, 0.1, generator=generator(8))
+    result = audit({name: tensor.to(dtype) for name, tensor in state.items()})
+    assert only(result, "same_draw").tensors == ("a", "b")
+
+
+def test_a_last_bit_makes_two_tensors_different():
+    a = torch.randn(500, 500, generator=generator())
+    b = a.clone()
+    b[-1, -1] = torch.nextafter(b[-1, -1], torch.tensor(9.0))
+    result = audit({"x.a.weight": a, "x.b.weight": b, "x.c.weight": a.clone()})
+    assert only(result, "identical").tensors == ("x.a.weight", "x.c.weight")
+    assert "x.b.weight" in only(result, "same_draw").tensors
+
+
+def test_tied_tensors_are_no_fault(tmp_path):
+    state = gpt()
+    state["lm_head.weight"] = state["wte.weight"]
+    result = audit(state)
+    assert codes(result) == ["tied"]
+    assert result.parameters == audit(gpt()).parameters
+    row = result.tensors[-1]
+    assert (row.study.tied, row.study.measurement) == (
+        "wte.weight",
+        result.tensors[0].study.measurement,
+    )
+    save_file({name: t.clone() for name, t in state.items()}, tmp_path / "saved_twice.safetensors")
+    assert codes(audit(tmp_path / "saved_twice.safetensors")) == ["tied"]
+
+
+def test_a_target_network_is_a_copy_on_purpose():
+    state = gpt()
+    state |= {f"ema.{name}": tensor.clone() for name, tensor in state.items()}
+    assert codes(audit(state)) == ["copies"]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("copies", [2, 4])
+def test_shards_of_one_seed(axis, copies):
+    shard = torch.randn(64, 96, generator=generator())
+    finding = only(audit({"layers.0.proj.weight": torch.cat([shard] * copies, axis)}), "rows")
+    lag = shard.shape[axis]
+    assert f"blocks of {lag}" in finding.cause
+    assert "seed" in finding.cause
+    assert f"{copies} copies" in finding.evidence
+
+
+def test_padding_and_copied_rows_are_no_shards():
+    table = torch.randn(200, 32, generator=generator())
+    table[:5] = 0
+    assert "rows" not in codes(audit({"embed.weight": table}))
+    table[7], table[9] = table[6], table[6]
+    result = audit({"embed.weight": table})
+    assert codes(result, "error") == []
+    assert "2 of 200 rows equal an earlier one" in only(result, "rows_few").evidence
+
+
+@pytest.mark.parametrize("role", ["embed_tokens", "lm_head"])
+def test_appended_rows_of_another_scale(role):
+    table = torch.randn(500, 64, generator=generator()) * 0.02
+    assert codes(audit({f"{role}.weight": table})) == []
+    table[470:] *= 50
+    finding = only(audit({f"{role}.weight": table}), "appended")
+    assert "rows 470 to 499: std 0.99" in finding.evidence
+    [scale] = [f for f in audit({f"{role}.weight": table}, "gpt2").findings if f.code == "scale"]
+    assert "rows 470 to 499" in scale.evidence
+
+
+def test_zeros_that_are_meant_are_left_alone():
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        module = nn.ModuleDict(
+            {
+                "conv": nn.Conv2d(3, 16, 3),
+                "bn1": nn.BatchNorm2d(16),
+                "head": nn.Linear(16, 10),
+                "lora_A": nn.Linear(32, 4, bias=False),
+                "lora_B": nn.Linear(4, 32, bias=False),
+            }
+        )
+        nn.init.zeros_(module["bn1"].weight)
+        nn.init.zeros_(module["head"].weight)
+        nn.init.zeros_(module["lora_B"].weight)
+    assert codes(audit(module)) == []
+
+
+@pytest.mark.parametrize("pair", [("up_proj", "down_proj")])
+def test_zeros_that_no_gradient_reaches(pair):
+    one = audit(gpt(**{pair[0]: 0.0}))
+    assert "dead" not in codes(one)
+    both = audit(gpt(**dict.fromkeys(pair, 0.0)))
+    assert len(only(both, "dead").tensors) == 2 * L
+    lora = {"fc.lora_A.weight": torch.zeros(4, 32), "fc.lora_B.weight": torch.zeros(32, 4)}
+    assert codes(audit(lora), "error") == ["dead"]
+
+
+def test_a_weight_of_one_value():
+    state = gpt()
+    state["h.0.mlp.up_proj.weight"].fill_(0.1)
+    assert codes(audit(state), "error") == ["constant"]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e30])
+def test_garbage(bad):
+    state = gpt()
+    state["h.0.mlp.up_proj.weight"][3, 5] = bad
+    assert only(audit(state), "garbage").tensors == ("h.0.mlp.up_proj.weight",)
+    huge = {"fc.weight": torch.full((9, 9), 1e200, dtype=torch.float64)}
+    huge["fc.weight"][0, 0] = 1
+    assert codes(audit(huge), "error") == ["garbage"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_truncation_that_clamps_leaves_spikes(dtype):
+    values = torch.empty(200, 300).normal_(0, 0.02, generator=generator())
+    fresh = {"layers.0.proj.weight": values.to(dtype)}
+    assert "spikes" not in codes(audit(fresh))
+    clamped = {"layers.0.proj.weight": values.clamp(-0.04, 0.04).to(dtype)}
+    assert "clamped" in only(audit(clamped), "spikes").cause
+
+
+def test_packed_projections_of_torch():
+    finding = only(audit(nn.MultiheadAttention(64, 4)), "packed")
+    assert finding.severity == "warning"
+    assert "1/1.414" in finding.evidence
+
+
+@pytest.mark.parametrize("groups", [4, 32])
+def test_fans_that_count_all_groups(groups):
+    conv = nn.Conv2d(32, 64, 3, groups=groups)
+    fan = 64 * 9  # fan_out as torch counts it
+    nn.init.normal_(conv.weight, 0, math.sqrt(2 / fan), generator=generator())
+    finding = only(audit(conv), "fans")
+    assert f"all {groups} groups" in finding.cause
+    nn.init.normal_(conv.weight, 0, math.sqrt(2 / fan * groups), generator=generator())
+    assert codes(audit(conv)) == []
+
+
+def test_a_default_that_was_never_replaced():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = nn.Sequential(*(nn.Linear(40, 40, bias=False) for _ in range(5)))
+    assert codes(audit(module)) == []
+    for layer in list(module)[:4]:
+        nn.init.normal_(layer.weight, 0, 0.02, generator=generator(id(layer) % 1000))
+    result = audit(module)
+    assert only(result, "default").tensors == ("4.weight",)
+
+
+def test_one_block_that_differs_from_its_like():
+    state = gpt()
+    state["h.2.mlp.up_proj.weight"] *= 1.5
+    finding = only(audit(state), "odd")
+    assert finding.tensors == ("h.2.mlp.up_proj.weight",)
+
+
+def test_fresh_weights_among_trained_ones():
+    state = gpt()
+    for i in range(L):
+        for part in ("attn.qkv_proj", "attn.out_proj", "mlp.up_proj"):
+            weight = state[f"h.{i}.{part}.weight"]
+            weight += 0.05 * torch.outer(
+                torch.randn(len(weight), generator=generator(i)),
+                torch.randn(weight.shape[1], generator=generator(i + 9)),
+            )
+    finding = only(audit(state), "fresh")
+    assert "h.0.mlp.down_proj.weight" in finding.tensors
+    assert "h.0.mlp.up_proj.weight" not in finding.tensors
+
+
+def test_a_head_with_an_embeddings_scale():
+    state = gpt() | {"lm_head.weight": torch.randn(VOCAB, D, generator=generator(5))}
+    assert "√d too large" in only(audit(state), "head").cause
+    tied = gpt(wte=1.0)
+    assert "head" not in codes(audit(tied))
+    tied["lm_head.weight"] = tied["wte.weight"]
+    assert only(audit(tied), "head").tensors == ("wte.weight",)
+
+
+def test_depth_scaling_by_block_is_read_off():
+    state = gpt()
+    for i in range(L):
+        state[f"h.{i}.attn.out_proj.weight"] *= math.sqrt(L / (i + 1))
+    finding = only(audit(state), "depth")
+    assert "(ℓ + 1)^−½" in finding.cause
+
+
+def test_what_is_not_measured_is_said():
+    state = {"w": torch.ones(2, 2).to(torch.float8_e4m3fn), "v": torch.randn(5, 5)}
+    result = audit(state)
+    assert "float8_e4m3fn is not measured" in only(result, "unmeasured").cause
+    assert result.tensors[0].state == "not measured"
+
+
+# --- against a checkpoint -----------------------------------------------------------------------
+
+
+def test_against_a_checkpoint(tmp_path):
+    trained = {name: t + 0.1 * t.roll(1, 0).abs() for name, t in gpt().items()}
+    save_file({f"module.{n}": t for n, t in trained.items()}, tmp_path / "trained.safetensors")
+    model = {name: tensor.clone() for name, tensor in trained.items()}
+    model["h.0.mlp.up_proj.weight"] = gpt(3)["h.0.mlp.up_proj.weight"]
+    model["h.1.mlp.up_proj.weight"] = trained["h.1.mlp.up_proj.weight"] * 1.01
+    model["h.2.mlp.up_proj.weight"] = torch.randn(3, 3, generator=generator())
+    del model["wpe.weight"]
+    model["extra.weight"] = torch.randn(5, 5, generator=generator())
+    result = audit(model, against=tmp_path / "trained.safetensors")
+    assert only(result, "not_loaded").tensors == ("h.0.mlp.up_proj.weight",)
+    assert only(result, "changed").tensors == ("h.1.mlp.up_proj.weight",)
+    assert only(result, "shape").tensors == ("h.2.mlp.up_proj.weight",)
+    assert only(result, "missing").tensors == ("extra.weight",)
+    assert only(result, "unexpected").tensors == ("module.wpe.weight",)
+    assert len(only(result, "loaded").tensors) == len(trained) - 4
+    half = {name: tensor.half() for name, tensor in trained.items()}
+    assert codes(audit(half, against=trained), "error") == []
+
+
+# --- one answer on any executor -----------------------------------------------------------------
+
+
+class InTurn(Executor):
+    """Carries out each call when it is submitted."""
+
+    def submit(self, call, *arguments):
+        future = Future()
+        future.set_result(call(*arguments))
+        return future
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr("initcore.checkpoint.PIECE", 5000)
+    monkeypatch.setattr(survey_module, "PIECE", 5000)
+
+
+def test_threads_and_turns_give_one_answer(tmp_path):
+    state = gpt() | {"big.weight": torch.randn(300, 400, generator=generator()).bfloat16()}
+    save_file(state, tmp_path / "model.safetensors")
+    expected = json.dumps(audit(tmp_path / "model.safetensors", "auto").as_dict())
+    for executor in (InTurn(), ThreadPoolExecutor(3)):
+        with executor:
+            result = audit(tmp_path / "model.safetensors", "auto", executor=executor)
+        assert json.dumps(result.as_dict()) == expected
+    in_memory = audit(state, "auto").as_dict()
+    by_name = {row["name"]: row for row in json.loads(expected)["tensors"]}
+    assert {row["name"]: row for row in in_memory["tensors"]} == by_name
+
+
+class ByMail(Executor):
+    """Sends the work and the results as bytes, as to other processes."""
+
+    def submit(self, call, *arguments):
+        call, arguments = pickle.loads(pickle.dumps((call, arguments)))
+        future = Future()
+        future.set_result(pickle.loads(pickle.dumps(call(*arguments))))
+        return future
+
+
+def test_work_and_results_travel(tmp_path):
+    state = gpt()
+    save_file(state, tmp_path / "model.safetensors")
+    for source in (state, tmp_path / "model.safetensors"):
+        assert audit(source, executor=ByMail()).as_dict() == audit(source).as_dict()
+
+
+def test_a_piece_travels_with_its_own_values_only():
+    state = {"w": torch.randn(1000, 1000, generator=generator())}
+    [entry] = entries(state)
+    assert len(pickle.dumps(entry.values.part(500, 1500))) < 5000
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_pieces_of_large_tensors_add_up_to_the_whole():
+    g = generator()
+    state = {
+        "a.weight": torch.randn(300, 70, generator=g) * 0.02,
+        "b.weight": torch.randn(40, 600, generator=g),
+        "c.weight": torch.empty(90, 90).uniform_(-1, 1, generator=g).bfloat16(),
+        "d.weight": torch.randn(7, 6000, generator=g),
+        "e.weight": torch.randn(30_000, generator=g),
+        "attn.in_proj_weight": torch.randn(3 * 64, 64, generator=g),
+        "layers.0.experts.down_proj": torch.randn(3, 80, 64, generator=g),
+        "zeros.weight": torch.zeros(100, 100),
+        "tall.weight": nn.init.orthogonal_(torch.empty(400, 30), generator=g),
+        "wide.weight": nn.init.orthogonal_(torch.empty(30, 400), generator=g),
+    }
+    state["attn.in_proj_weight"][64:128] *= 3
+    state["layers.0.experts.down_proj"][1] *= 2
+    state["rows.weight"] = torch.cat([state["b.weight"][:20]] * 2)
+    state["embed.weight"] = torch.cat([torch.randn(500, 64, generator=g), torch.zeros(1, 64)])
+    pieces = {study.name: study for study in survey(state)}
+    survey_module.PIECE = 2**24  # undone by the fixture
+    whole = {study.name: study for study in survey(state)}
+    for name, one in pieces.items():
+        other = whole[name]
+        a, b = one.measurement, other.measurement
+        for key in ("count", "zeros", "min", "max", "nonfinite", "grid", "dtype"):
+            assert getattr(a, key) == getattr(b, key), (name, key)
+        assert a.std == pytest.approx(b.std, rel=1e-6)
+        assert a.mean == pytest.approx(b.mean, rel=1e-5, abs=1e-8)
+        assert (a.counts == b.counts).all(), name
+        assert one.identification.family == other.identification.family, name
+        assert [c.label for c in one.identification.schemes] == [
+            c.label for c in other.identification.schemes
+        ]
+        assert one.repeats == other.repeats, name
+        assert [block.name for block in one.blocks] == [block.name for block in other.blocks]
+        for left, right in zip(one.blocks, other.blocks, strict=True):
+            assert left.measurement.std == pytest.approx(right.measurement.std, rel=1e-6)
+            assert (left.identification is None) == (right.identification is None)
+
+
+def test_progress_rises_in_the_callers_thread_and_can_cancel():
+    told = []
+    audit(gpt(), progress=lambda share, now="": told.append((share, now)))
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+    assert {now for _, now in told} == set(gpt())
+
+    def stop(share, now=""):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        audit(gpt(), progress=stop)
+
+
+class Broken(Executor):
+    def submit(self, call, *arguments):
+        future = Future()
+        future.cancel()
+        future.set_running_or_notify_cancel()
+        return future
+
+
+def test_an_executor_that_gives_up():
+    with pytest.raises(InitError, match="executor gave up"):
+        audit(gpt(), executor=Broken())
+
+
+# --- the result as data -------------------------------------------------------------------------
+
+
+def test_as_dict_is_json_with_the_agreed_keys():
+    state = gpt()
+    state["h.0.mlp.up_proj.weight"][0, 0] = math.nan
+    result = audit(state, "gpt2").as_dict()
+    text = json.dumps(result, allow_nan=False)
+    assert json.loads(text) == result
+    assert result.keys() >= {
+        "source",
+        "torch_version",
+        "recipe",
+        "tensors",
+        "findings",
+        "summary",
+    }
+    assert result["recipe"] == "gpt2"
+    assert result["summary"].keys() == {
+        "tensors",
+        "parameters",
+        "errors",
+        "warnings",
+        "at_init",
+        "trained",
+    }
+    assert result["summary"]["tensors"] == len(state)
+    assert result["summary"]["parameters"] == sum(t.numel() for t in state.values())
+    row = result["tensors"][0]
+    assert row.keys() >= {
+        "name",
+        "shape",
+        "dtype",
+        "role",
+        "measured",
+        "identified",
+        "expected",
+        "findings",
+    }
+    assert row["identified"].keys() >= {"family", "schemes", "params", "confidence"}
+    assert row["measured"]["std"] == pytest.approx(float(state["wte.weight"].std()))
+    for finding in result["findings"]:
+        assert finding.keys() == {"code", "severity", "tensors", "cause", "evidence", "fix"}
+
+
+def test_a_frame_of_the_tensors():
+    frame = audit(gpt(), "nanogpt").frame()
+    assert list(frame["name"]) == list(gpt())
+    assert frame["agrees"].all()
+    assert frame["std"].iloc[0] == pytest.approx(float(gpt()["wte.weight"].std()))
+
+
+def test_codes_are_documented_and_used():
+    assert len({code.code for code in CODES}) == len(CODES)
+    assert {code.severity for code in CODES} <= set(SEVERITIES)
+    assert len(CHECKS) == len(set(CHECKS))
+    result = audit(gpt(up_proj=1.0), "nanogpt")
+    assert result.findings[0].severity == "error"
+    assert {f.code for f in result.findings} <= {code.code for code in CODES}
