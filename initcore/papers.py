@@ -26,7 +26,7 @@ from initcore.activations import Array, get_activation
 from initcore.draw import draw_spec
 from initcore.errors import InitError
 from initcore.laws import number
-from initcore.measure import Progress, single_threaded
+from initcore.measure import Progress, workers
 from initcore.network import Network
 from initcore.problems import load
 from initcore.propagation import Propagation, Weights, propagate
@@ -233,7 +233,7 @@ def _layer_jacobian(network: Network, progress: Progress) -> float:
     """The mean singular value of ∂x_ℓ/∂x_ℓ₋₁, over the layers from the second on, at one input."""
     x = load("digits").train.inputs[0]
     means = []
-    with single_threaded() as worker:
+    with workers(1) as worker:
         for layer in range(1, network.depth + 1):
             progress((layer - 1) / network.depth, f"Jacobian of layer {layer}")
             weight = draw_spec(network.spec(layer, 0)).weight
