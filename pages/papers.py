@@ -50,7 +50,7 @@ def card(paper: Paper) -> DeltaGenerator:
 st.title("Ten papers, checked now", anchor=False)
 st.caption(
     "Each number is measured or derived on this server with the parts that the other pages show, "
-    "at a size that takes seconds. What counts as equal was set beforehand and is stated."
+    "at a size that takes seconds. What counts as equal is stated with its reason."
 )
 with st.container(horizontal=True, vertical_alignment="center"):
     all_asked = st.button("Check all", icon=":material/done_all:")

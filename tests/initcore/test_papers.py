@@ -10,6 +10,13 @@ import torch
 from initcore import Init, InitError, papers
 from initcore.papers import PAPERS, Result, Row, as_dict, get_paper, near, within
 
+# What does not hold at the size tried: the card has a cross.
+DISAGREE = {"pennington-2017": ["Largest σ²: linear, Gaussian, 8 layers"]}
+
+
+def wrong(result):
+    return [row.what for row in result.rows if not row.agrees]
+
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
@@ -21,10 +28,11 @@ def one_thread():
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.slug)
-def test_a_claim_holds_within_its_stated_tolerance(paper):
+def test_a_claim_holds_within_its_stated_tolerance_or_is_known_not_to(paper):
     told = []
     result = paper.measure(lambda share, now="": told.append(share))
-    assert result.state == "agrees", result.sentence
+    assert not result.reason
+    assert wrong(result) == DISAGREE.get(paper.slug, []), result.sentence
     assert len(result.rows) >= 2
     assert told
     assert all(0 <= share <= 1 for share in told)
@@ -46,10 +54,6 @@ def test_an_unknown_paper_is_refused_with_those_there_are():
 
 
 # --- a wrong scheme is found --------------------------------------------------------------------
-
-
-def wrong(result):
-    return [row.what for row in result.rows if not row.agrees]
 
 
 def test_the_two_schemes_of_glorot_cannot_be_exchanged(monkeypatch):
