@@ -549,7 +549,7 @@ class _Chain:
 
 
 def spectrum_of(kind: Kind, depth: int, matrix: Tensor, law: Law | None) -> Spectrum:
-    """The singular values of a matrix, beside a law; raises as ``singular_values`` does."""
+    """A matrix's singular values, and how far from a law; raises as ``singular_values``."""
     values = singular_values(matrix)
     distance = math.nan
     if law is not None and law.is_discrete:

@@ -22,13 +22,14 @@ from initcore.network import Network
 from initcore.propagation import no_theory, variances
 from ui import controls, show
 from ui.entry import through_app
-from ui.link import open_in_propagation
+from ui.link import follow, open_in_propagation, point_of, point_query
 from ui.reports import refuse
 
 through_app()
 
 CHART = "phase"
 
+follow(lambda values: point_query(point_of(values)))
 with st.sidebar:
     slug = controls.activation()
     weight_choice, bias_choice = controls.weight(), controls.bias("zeros")

@@ -14,6 +14,7 @@ from initcore.problems import PROBLEMS, get_problem
 from initcore.training import Entrant, Race, RaceSpec, as_dict, csv, snippet
 from ui import controls, show
 from ui.entry import through_app
+from ui.link import follow, race_of, race_query
 from ui.races import swept, watch
 from ui.reports import refuse
 
@@ -28,6 +29,7 @@ def rate_of(label: str, default: float, key: str, help: str) -> float:
     return controls.number(label, default, key, LOWEST, HIGHEST, 0.01, help)
 
 
+follow(lambda values: race_query(race_of(values)))
 with st.sidebar:
     problem = controls.choice("Problem", [p.slug for p in PROBLEMS], "digits", "problem")
     slugs = [slug for slug, scheme in schemes().items() if 2 in scheme.ranks]

@@ -24,11 +24,13 @@ from initcore.spectrum import (
 )
 from ui import controls, show
 from ui.entry import through_app
+from ui.link import follow, spectrum_of, spectrum_query
 from ui.reports import refuse
 from ui.spectra import spectra
 
 through_app()
 
+follow(lambda values: spectrum_query(*spectrum_of(values)))
 with st.sidebar:
     slugs = [slug for slug, scheme in schemes().items() if 2 in scheme.ranks]
     slug = controls.choice(

@@ -80,6 +80,12 @@ MENU = (
         ":material/sprint:",
         "Train one small network from up to six initialisations, everything else equal.",
     ),
+    _Entry(
+        "pages/papers.py",
+        "Papers",
+        ":material/menu_book:",
+        "Classic claims about initialisation, each checked now, the paper's number beside ours.",
+    ),
 )
 
 

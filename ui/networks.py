@@ -9,15 +9,13 @@ from initcore.errors import InitError
 from initcore.network import Network, NetworkLimits
 from initcore.propagation import Propagation, propagate
 from ui.reports import refuse
-from ui.work import long_work
+from ui.work import long_work, turn
 
 # Statistics of at most 1000 layers × 100 networks: 5 MB each; mostly a few KB.
 _KEPT = 12
 _propagations: OrderedDict[Network, Propagation] = OrderedDict()
 _lock = threading.Lock()
-# One at a time, so that thirty people need the memory of one.
 _one_at_a_time = threading.Lock()
-_WAIT = 0.25  # seconds between two looks at whether a visitor who waits is still there
 
 
 def propagation(network: Network) -> Propagation:
@@ -35,13 +33,11 @@ def propagation(network: Network) -> Propagation:
     except InitError as error:
         refuse(error)
     text = f"Propagating through {network.depth} layers"
-    with long_work(text, "propagate", "Propagate") as progress:
-        while not _one_at_a_time.acquire(timeout=_WAIT):
-            progress(0.0, "waiting for another visitor's")
-        try:
-            made = propagate(network, limits, progress)
-        finally:
-            _one_at_a_time.release()
+    with (
+        long_work(text, "propagate", "Propagate") as progress,
+        turn(_one_at_a_time, progress),
+    ):
+        made = propagate(network, limits, progress)
     with _lock:
         _propagations[network] = made
         while len(_propagations) > _KEPT:

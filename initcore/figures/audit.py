@@ -92,7 +92,7 @@ _TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.
 
 def _logarithmic(points: Sequence[_Point]) -> dict[str, object]:
     values = [v for point in points for v in (point.std, point.expected) if v > 0]
-    low, high = min(values) / 1.25, max(values) * 1.25
+    low, high = min(values) / 1.4, max(values) * 1.4
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for steps in _TICKS:
         ticks = [v for k in decades for step in steps if low <= (v := step * 10.0**k) <= high]

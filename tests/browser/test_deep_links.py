@@ -14,6 +14,7 @@ MENU = [
     "Phase",
     "Spectrum",
     "Race",
+    "Papers",
 ]
 
 
@@ -31,6 +32,7 @@ MENU = [
         ("phase", {"activation": "relu", "sigma_w": 1.25}),
         ("spectrum", {"inputs": 40, "depth": 3, "seed": 3}),
         ("race", {"problem": "spirals", "width": 8, "steps": 20, "seeds": 2, "seed": 3}),
+        ("papers", {}),
     ],
 )
 def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, settle, page, query):

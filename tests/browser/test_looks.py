@@ -17,6 +17,7 @@ CHARTS = {
     "Phase": 2,
     "Spectrum": 4,
     "Race": 3,
+    "Papers": 0,
 }
 # Streamlit closes its sidebar after a choice where the browser says that it is a phone's.
 PHONE = {
