@@ -287,6 +287,18 @@ def _check_parts(model: Model) -> Iterator[Finding]:
                 "; ".join(f"{text}" for text in stds[:4]),
                 "draw the new rows from the law of the old ones, or from their mean",
             )
+        padding = [block for block in study.blocks if block.name == "padding"]
+        if padding and not row.expected and row.state != "trained":
+            m = padding[0].measurement
+            if m.zeros < m.count:
+                yield finding_of(
+                    "padding",
+                    [row.name],
+                    "the row of padding_idx is not zero, and gets no gradient: every padded "
+                    "position has this vector for ever",
+                    f"row {padding[0].index[0].start:,} has std {number(m.std)}",
+                    "zero the row after initialising the weight",
+                )
         differing = [block for block in study.blocks if block.identification]
         if not differing or row.state == "trained" or row.expected or _meant(study):
             continue
@@ -461,7 +473,11 @@ def _check_odd(model: Model) -> Iterator[Finding]:
             continue
         stds = np.array([_std(row) for row in rows])
         middle = float(np.median(stds))
-        odd = [row for row, std in zip(rows, stds, strict=True) if abs(std - middle) > 0.1 * middle]
+        odd = [
+            row
+            for row, std in zip(rows, stds, strict=True)
+            if abs(std - middle) > max(0.1, 5 * _chance(row)) * middle
+        ]
         if odd and len(odd) <= len(rows) / 3:
             yield finding_of(
                 "odd",
@@ -471,6 +487,11 @@ def _check_odd(model: Model) -> Iterator[Finding]:
                 f"{number(middle)}",
                 "initialise it as the others; a missing key may have left it out",
             )
+
+
+def _chance(row: Audited) -> float:
+    assert row.study.measurement is not None
+    return spread_error(row.study.measurement)
 
 
 def _std(row: Audited) -> float:

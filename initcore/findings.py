@@ -47,6 +47,7 @@ CODES: tuple[Code, ...] = (
     Code("rows_few", "info", "single rows that are copies of others"),
     Code("appended", "warning", "a run of rows of another scale, as an extended vocabulary has"),
     Code("blocks", "warning", "packed parts of one tensor that differ in scale"),
+    Code("padding", "warning", "the row of padding_idx is not zero"),
     Code("packed", "warning", "Xavier's fans count q, k and v together"),
     Code("fans", "warning", "the fans are not those of the product: groups, or stacked matrices"),
     Code("default", "warning", "torch's default beside layers that were initialised otherwise"),

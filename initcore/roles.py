@@ -180,6 +180,8 @@ def _typed(place: Place, module: nn.Module, leaf: str, chain: list[nn.Module]) -
     """The place with what its module's type says of it; as it is for a type nobody knows."""
     if place.role == "buffer":
         return replace(place, inferred=False)
+    if _LENGTHS.search(place.name):
+        return replace(place, role="other", inferred=False)
     layer = _layer_of(module)
     role = ""
     if layer:
@@ -216,6 +218,8 @@ def _typed(place: Place, module: nn.Module, leaf: str, chain: list[nn.Module]) -
 
 
 _LAYER_ROLES = {"bilinear": "linear"}
+# Lengths of a weight-normed layer's vectors, computed from its weight: no weight themselves.
+_LENGTHS = re.compile(r"(?:^|\.)(?:weight_g|parametrizations\.\w+\.original0)$")
 _ATTENTION_ROLES = {
     "in_proj_weight": "qkv",
     "q_proj_weight": "q",
@@ -531,6 +535,8 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
     rank = len(place.shape)
     if not place.dtype.startswith(("float", "bfloat")):
         return "buffer"
+    if _LENGTHS.search(place.name):
+        return "other"
     if re.match(r"(?:weight|bias)_(?:ih|hh|hr)(?:_|$)", leaf):
         return _recurrent_role(leaf)
     # The name of a norm holds beta and gamma, too; a causal mask may be called bias.
