@@ -9,7 +9,7 @@ run: .venv/app
 
 test: .venv/test lint
 	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -36,6 +36,6 @@ clean:
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@
 
-.venv/bench: .venv/test pyproject.toml
+.venv/bench: .venv/test
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[bench]"
 	touch $@

@@ -6,10 +6,18 @@ import sys
 
 import torch
 
-from benchmarks import exactness, measuring, pages, streaming
+from benchmarks import auditing, exactness, measuring, pages, propagation, spectrum, streaming
 from benchmarks.table import HEADINGS, cells, show, show_missed
 
-ROWS = (*measuring.ROWS, *streaming.ROWS, *exactness.ROWS, *pages.ROWS)
+ROWS = (
+    *measuring.ROWS,
+    *streaming.ROWS,
+    *auditing.ROWS,
+    *exactness.ROWS,
+    *propagation.ROWS,
+    *spectrum.ROWS,
+    *pages.ROWS,
+)
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from initcore.checkpoint import Source, entries, title_of
+from initcore.checkpoint import Source, title_of
 from initcore.checks import CHECKS, check_against
 from initcore.errors import InitError
 from initcore.findings import SEVERITIES, Audited, Finding, Model, Severity, finding_of
@@ -260,7 +260,7 @@ def audit(
         if chosen[0].share >= 0.5:
             known = chosen[0].recipe
     rows = [audited(study, known, dims) for study in studies]
-    model = Model(tuple(rows), dims, known, {entry.name: entry for entry in entries(source)})
+    model = Model(tuple(rows), dims, known, {study.name: study.entry for study in studies})
     findings = _joined(finding for check in CHECKS for finding in check(model))
     if recipe == "auto" and known is None:
         findings.append(
@@ -276,7 +276,12 @@ def audit(
         findings += check_against(model, against)
     order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
     findings.sort(key=lambda finding: order[finding.severity])
-    return Audit(title_of(source), tuple(rows), tuple(findings), dims, known, chosen)
+    # The values stay with whom they belong to.
+    light = tuple(
+        replace(row, study=replace(row.study, entry=replace(row.study.entry, values=None)))
+        for row in rows
+    )
+    return Audit(title_of(source), light, tuple(findings), dims, known, chosen)
 
 
 def _joined(findings: Iterable[Finding]) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Defaults: what every parameterised torch.nn module does when you construct it, measured live.
 
-Each record of ``DEFAULTS`` constructs a module and claims the law of each of its tensors;
-``measure_default`` draws it under the installed torch and checks the claims.
+Each record of ``DEFAULTS`` constructs a module and claims the law of each of its tensors, which the
+recipe ``torch`` states; ``measure_default`` draws it under the installed torch and checks them.
 
 >>> checks = measure_default(DEFAULTS[0])
 >>> [(check.names, check.form, check.holds) for check in checks]
@@ -20,21 +20,24 @@ from torch import Tensor, nn
 
 from initcore.draw import torch_seeded
 from initcore.fit import Fit, fit
-from initcore.laws import Law, Normal, Uniform, constant
+from initcore.laws import Law, constant
 from initcore.measure import Measurement, grid_for, measure
+from initcore.recipes import get_recipe
+from initcore.roles import Dims, Place, infer_dims, places
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The law that a module's constructor gives to the tensors whose names match ``pattern``.
+    """What a module's constructor gives to the tensors whose names match ``pattern``.
 
-    ``form`` is the closed form as people write it. ``rows`` restricts the claim to some rows.
+    ``form`` is the closed form as people write it. ``law`` is None where the recipe ``torch``
+    states it. ``block`` restricts the claim to one of the tensor's blocks, see ``roles.Place``.
     """
 
     pattern: str
     form: str
-    law: Law
-    rows: slice | None = None
+    law: Law | None = None
+    block: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,26 +68,18 @@ class Check:
     holds: bool
 
 
-def _u(pattern: str, form: str, bound: float) -> Claim:
-    return Claim(pattern, form, Uniform(-bound, bound))
+def _both(form: str) -> tuple[Claim, Claim]:
+    return Claim("weight", form), Claim("bias", form)
 
 
-def _c(pattern: str, value: float, rows: slice | None = None) -> Claim:
-    return Claim(pattern, f"{value:g}", constant(value), rows)
+def _c(pattern: str, value: float) -> Claim:
+    """A value that the recipe does not state: buffers change as soon as a module is used."""
+    return Claim(pattern, f"{value:g}", constant(value))
 
 
-def _n(pattern: str, form: str, std: float, rows: slice | None = None) -> Claim:
-    return Claim(pattern, form, Normal(0.0, std), rows)
-
-
-def _both(form: str, fan: float) -> tuple[Claim, Claim]:
-    """Weight and bias uniform within one over the root of a fan."""
-    bound = 1 / math.sqrt(fan)
-    return _u("weight", form, bound), _u("bias", form, bound)
-
-
-_UNIT = (_c("weight", 1.0), _c("bias", 0.0))
+_UNIT = (Claim("weight", "1"), Claim("bias", "0"))
 _RUNNING = (_c("running_mean|num_batches_tracked", 0.0), _c("running_var", 1.0))
+_ROWS = (Claim("weight", "0", block="padding"), Claim("weight", "N(0, 1)", block="after"))
 
 
 def _convolutions() -> list[Default]:
@@ -92,7 +87,6 @@ def _convolutions() -> list[Default]:
     for transposed in (False, True):
         for d, k in ((1, 9), (2, 3), (3, 3)):
             name = f"Conv{'Transpose' if transposed else ''}{d}d"
-            fan = (16 if transposed else 8) * k**d
             side = "out" if transposed else "in"
             form = f"U(±1/√(({side}/groups)·k))"
             module = getattr(nn, name)
@@ -102,7 +96,7 @@ def _convolutions() -> list[Default]:
                     name,
                     code,
                     lambda module=module, k=k: module(16, 32, k, groups=2),  # type: ignore[misc]
-                    _both(form, fan),
+                    _both(form),
                     "fan_in as torch reads it off the stored shape: the output side"
                     if transposed
                     else "",
@@ -116,7 +110,7 @@ def _convolutions() -> list[Default]:
                     lambda lazy=lazy, k=k, d=d: _after_forward(  # type: ignore[misc]
                         lazy(32, k, groups=2), torch.zeros(1, 16, *[k] * d)
                     ),
-                    _both(form, fan),
+                    _both(form),
                 )
             )
     return records
@@ -163,30 +157,26 @@ def _norms() -> list[Default]:
 
 
 _H = 64  # hidden size of the recurrent records
-_RECURRENT = (_u("(weight|bias)_.*", "U(±1/√hidden)", 1 / math.sqrt(_H)),)
+_RECURRENT = (Claim("(weight|bias)_.*", "U(±1/√hidden)"),)
 _E = 64  # embedding dimension of the attention records
 
 
 def _attention(prefix: str = "") -> tuple[Claim, ...]:
     return (
-        _u(f"{prefix}in_proj_weight", "U(±√(6/(E+3E)))", math.sqrt(6 / (4 * _E))),
-        _u(f"{prefix}out_proj.weight", "U(±1/√E)", 1 / math.sqrt(_E)),
-        _c(f"{prefix}(in_proj_bias|out_proj.bias)", 0.0),
+        Claim(f"{prefix}in_proj_weight", "U(±√(6/(E+3E)))"),
+        Claim(f"{prefix}out_proj.weight", "U(±1/√E)"),
+        Claim(f"{prefix}(in_proj_bias|out_proj.bias)", "0"),
     )
 
 
 _FF = 128
-_BLOCK_LINEARS = (
-    _u(r".*linear1\.(weight|bias)", "U(±1/√E)", 1 / math.sqrt(_E)),
-    _u(r".*linear2\.(weight|bias)", "U(±1/√ff)", 1 / math.sqrt(_FF)),
-    _c(r".*norm\d?\.weight", 1.0),
-    _c(r".*norm\d?\.bias", 0.0),
+_BLOCK_NORMS = (Claim(r".*norm\d?\.weight", "1"), Claim(r".*norm\d?\.bias", "0"))
+_TRANSFORMER_BLOCK = (
+    *_attention(r".*attn\."),
+    Claim(r".*linear1\.(weight|bias)", "U(±1/√E)"),
+    Claim(r".*linear2\.(weight|bias)", "U(±1/√ff)"),
+    *_BLOCK_NORMS,
 )
-_TRANSFORMER_BLOCK = (*_attention(r".*attn\."), *_BLOCK_LINEARS)
-
-
-def _xavier(pattern: str, form: str, fans: float) -> Claim:
-    return _u(pattern, form, math.sqrt(6 / fans))
 
 
 DEFAULTS: tuple[Default, ...] = (
@@ -194,20 +184,20 @@ DEFAULTS: tuple[Default, ...] = (
         "Linear",
         "Linear(96, 64)",
         lambda: nn.Linear(96, 64),
-        _both("U(±1/√in)", 96),
+        _both("U(±1/√in)"),
         "often taken for Xavier: it is not, its std is 0.577/√in",
     ),
     Default(
         "LazyLinear",
         "LazyLinear(64), after a forward pass of 96 features",
         lambda: _after_forward(nn.LazyLinear(64), torch.zeros(1, 96)),
-        _both("U(±1/√in)", 96),
+        _both("U(±1/√in)"),
     ),
     Default(
         "Bilinear",
         "Bilinear(24, 16, 32)",
         lambda: nn.Bilinear(24, 16, 32),
-        _both("U(±1/√in1)", 24),
+        _both("U(±1/√in1)"),
         "only the first input counts",
     ),
     *_convolutions(),
@@ -215,14 +205,14 @@ DEFAULTS: tuple[Default, ...] = (
         "Embedding",
         "Embedding(100, 64, padding_idx=0)",
         lambda: nn.Embedding(100, 64, padding_idx=0),
-        (_c("weight", 0.0, slice(0, 1)), _n("weight", "N(0, 1)", 1.0, slice(1, None))),
+        _ROWS,
         "the row of padding_idx is zero",
     ),
     Default(
         "EmbeddingBag",
         "EmbeddingBag(100, 64, padding_idx=0)",
         lambda: nn.EmbeddingBag(100, 64, padding_idx=0),
-        (_c("weight", 0.0, slice(0, 1)), _n("weight", "N(0, 1)", 1.0, slice(1, None))),
+        _ROWS,
         "the row of padding_idx is zero",
     ),
     Default("RNN", f"RNN(32, {_H})", lambda: nn.RNN(32, _H), _RECURRENT, "whatever the input size"),
@@ -249,12 +239,12 @@ DEFAULTS: tuple[Default, ...] = (
         f"MultiheadAttention({_E}, 4, kdim=32, vdim=48, add_bias_kv=True)",
         lambda: nn.MultiheadAttention(_E, 4, kdim=32, vdim=48, add_bias_kv=True),
         (
-            _xavier("q_proj_weight", "U(±√(6/(E+E)))", 2 * _E),
-            _xavier("k_proj_weight", "U(±√(6/(E+kdim)))", _E + 32),
-            _xavier("v_proj_weight", "U(±√(6/(E+vdim)))", _E + 48),
-            _u("out_proj.weight", "U(±1/√E)", 1 / math.sqrt(_E)),
-            _c("in_proj_bias|out_proj.bias", 0.0),
-            _n("bias_[kv]", "N(0, 1/E)", 1 / math.sqrt(_E)),
+            Claim("q_proj_weight", "U(±√(6/(E+E)))"),
+            Claim("k_proj_weight", "U(±√(6/(E+kdim)))"),
+            Claim("v_proj_weight", "U(±√(6/(E+vdim)))"),
+            Claim("out_proj.weight", "U(±1/√E)"),
+            Claim("in_proj_bias|out_proj.bias", "0"),
+            Claim("bias_[kv]", "N(0, 1/E)"),
         ),
     ),
     Default(
@@ -292,31 +282,30 @@ DEFAULTS: tuple[Default, ...] = (
         f"Transformer({_E}, 4, 1, 1, {_FF}, batch_first=True)",
         lambda: nn.Transformer(_E, 4, 1, 1, _FF, batch_first=True),
         (
-            _xavier(r".*in_proj_weight", "U(±√(6/(E+3E)))", 4 * _E),
-            _xavier(r".*out_proj\.weight", "U(±√(6/(E+E)))", 2 * _E),
-            _xavier(r".*linear[12]\.weight", "U(±√(6/(E+ff)))", _E + _FF),
-            _c(r".*(in_proj_bias|out_proj\.bias)", 0.0),
-            _u(r".*linear1\.bias", "U(±1/√E)", 1 / math.sqrt(_E)),
-            _u(r".*linear2\.bias", "U(±1/√ff)", 1 / math.sqrt(_FF)),
-            _c(r".*norm\d?\.weight", 1.0),
-            _c(r".*norm\d?\.bias", 0.0),
+            Claim(r".*in_proj_weight", "U(±√(6/(E+3E)))"),
+            Claim(r".*out_proj\.weight", "U(±√(6/(E+E)))"),
+            Claim(r".*linear[12]\.weight", "U(±√(6/(E+ff)))"),
+            Claim(r".*(in_proj_bias|out_proj\.bias)", "0"),
+            Claim(r".*linear1\.bias", "U(±1/√E)"),
+            Claim(r".*linear2\.bias", "U(±1/√ff)"),
+            *_BLOCK_NORMS,
         ),
         "re-draws every matrix by Xavier uniform; the biases of the linears stay",
     ),
     Default("LayerNorm", "LayerNorm(64)", lambda: nn.LayerNorm(64), _UNIT),
     Default("GroupNorm", "GroupNorm(4, 64)", lambda: nn.GroupNorm(4, 64), _UNIT),
-    Default("RMSNorm", "RMSNorm(64)", lambda: nn.RMSNorm(64), (_c("weight", 1.0),)),
+    Default("RMSNorm", "RMSNorm(64)", lambda: nn.RMSNorm(64), (Claim("weight", "1"),)),
     *_norms(),
     Default("SyncBatchNorm", "SyncBatchNorm(8)", lambda: nn.SyncBatchNorm(8), _UNIT + _RUNNING),
-    Default("PReLU", "PReLU(8)", lambda: nn.PReLU(8), (_c("weight", 0.25),)),
+    Default("PReLU", "PReLU(8)", lambda: nn.PReLU(8), (Claim("weight", "0.25"),)),
     Default(
         "AdaptiveLogSoftmaxWithLoss",
         "AdaptiveLogSoftmaxWithLoss(64, 200, [50, 100], div_value=4.0)",
         lambda: nn.AdaptiveLogSoftmaxWithLoss(64, 200, [50, 100], div_value=4.0),
         (
-            _u(r"head\.weight|tail\.\d\.0\.weight", "U(±1/√in)", 1 / math.sqrt(64)),
-            _u(r"tail\.0\.1\.weight", "U(±1/√(in/4))", 1 / math.sqrt(16)),
-            _u(r"tail\.1\.1\.weight", "U(±1/√(in/16))", 1 / math.sqrt(4)),
+            Claim(r"head\.weight|tail\.\d\.0\.weight", "U(±1/√in)"),
+            Claim(r"tail\.0\.1\.weight", "U(±1/√(in/4))"),
+            Claim(r"tail\.1\.1\.weight", "U(±1/√(in/16))"),
         ),
         "head and tails are Linears without bias",
     ),
@@ -324,7 +313,7 @@ DEFAULTS: tuple[Default, ...] = (
         "LinearCrossEntropyLoss",
         "LinearCrossEntropyLoss(96, 64)",
         lambda: nn.LinearCrossEntropyLoss(96, 64),
-        (_u(r"linear\.weight", "U(±1/√in)", 1 / math.sqrt(96)),),
+        (Claim(r"linear\.weight", "U(±1/√in)"),),
         "its projection is a Linear without bias",
     ),
 )
@@ -343,41 +332,61 @@ def measure_default(default: Default, seed: int = 0) -> list[Check]:
     no claim covers, and a claim that covers none, is a check that does not hold.
     """
     module = construct(default, seed)
-    tensors = {name: tensor.detach() for name, tensor in module.named_parameters()}
-    tensors |= {name: tensor.detach() for name, tensor in module.named_buffers()}
-    left = dict(tensors)
+    found = {place.name: place for place in places(module)}
+    state: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    dims = infer_dims(list(found.values()))
+    left = dict(found)
     checks = []
     for claim in default.claims:
-        names = [name for name in tensors if re.fullmatch(claim.pattern, name)]
+        names = [name for name in found if re.fullmatch(claim.pattern, name)]
         for name in names:
             left.pop(name, None)
         copies = default.identical[1] if default.identical else None
-        own = {name: tensors[name] for name in names if not copies or not name.startswith(copies)}
-        checks.append(_check(default.module, claim, own))
+        own = [name for name in names if not copies or not name.startswith(copies)]
+        laws = [claim.law or _law(found[name], dims, claim.block) for name in own]
+        parts = [
+            state[name].detach()[dict(found[name].blocks).get(claim.block, ())] for name in own
+        ]
+        checks.append(_check(default.module, claim, own, laws, parts))
     checks += [Check(default.module, name, "no claim", None, None, None, False) for name in left]
     if default.identical:
         first, second = default.identical
-        pairs = [(n, n.replace(first, second, 1)) for n in tensors if n.startswith(first)]
-        equal = bool(pairs) and all(torch.equal(tensors[a], tensors[b]) for a, b in pairs)
+        pairs = [(n, n.replace(first, second, 1)) for n in state if n.startswith(first)]
+        equal = bool(pairs) and all(torch.equal(state[a], state[b]) for a, b in pairs)
         both = f"{first}* and {second}*"
         checks.append(Check(default.module, both, "bit-identical", None, None, None, equal))
     return checks
 
 
-def _check(module: str, claim: Claim, tensors: dict[str, Tensor]) -> Check:
-    if not tensors:
-        return Check(module, claim.pattern, claim.form, claim.law, None, None, False)
-    parts = [t[claim.rows] if claim.rows else t for t in tensors.values()]
+def _law(place: Place, dims: Dims, block: str) -> Law | None:
+    """The one law that the recipe states for the tensor, or for a block of it."""
+    expectation = get_recipe("torch").expected(place, dims)
+    parts = expectation.parts if expectation else ()
+    options = [option for part in parts if part.name == block for option in part.options]
+    return options[0].law if len(options) == 1 else None
+
+
+def _check(
+    module: str, claim: Claim, names: list[str], laws: list[Law | None], parts: list[Tensor]
+) -> Check:
+    law = laws[0] if laws else claim.law
+    if law is None or not all(other and _same(law, other) for other in laws) or not parts:
+        return Check(module, claim.pattern, claim.form, law, None, None, False)
     count = sum(part.numel() for part in parts)
-    grid = grid_for(claim.law, count, "float32")
+    grid = grid_for(law, count, "float32")
     measured = measure(parts[0].float(), grid)
     for part in parts[1:]:
         measured = measured.merge(measure(part.float(), grid))
-    judged = fit(measured, claim.law)
-    covered = _names(list(tensors))
-    if claim.rows:
-        covered += " of padding_idx" if claim.rows.start == 0 else ", other rows"
-    return Check(module, covered, claim.form, claim.law, measured, judged, judged.agrees)
+    judged = fit(measured, law)
+    covered = _names(names)
+    if claim.block:
+        covered += " of padding_idx" if claim.block == "padding" else ", other rows"
+    return Check(module, covered, claim.form, law, measured, judged, judged.agrees)
+
+
+def _same(a: Law, b: Law) -> bool:
+    """Whether two laws are one, up to the rounding of the formulas they come from."""
+    return a.family == b.family and a.mean == b.mean and math.isclose(a.std, b.std)
 
 
 def _names(names: list[str]) -> str:

@@ -89,7 +89,8 @@ class Grid:
 
         Each bin adds its share of the law to the bracket's gap, which must be small beside the 5 %
         critical value: a twentieth of it, or a tenth where that makes bins few enough to count
-        fast. ``±mark`` are made edges, so that what lies beyond is counted exactly.
+        fast. ``±mark``, if wider than a bin, are made edges, so that what lies beyond is counted
+        exactly.
         """
         # A little wider, so that no value sits on the last edge; a point still needs a width, of
         # which float32 can hold the reciprocal.
@@ -98,7 +99,7 @@ class Grid:
         for_gap = math.sqrt(count) / CRITICAL_5
         bins = max(min(for_gap / 0.05, _SHORT_BINS), for_gap / 0.095)
         width = (high - low) / min(max(math.ceil(bins), 2**12), 2**17)
-        if mark:
+        if mark and mark > width:
             width = mark / math.ceil(mark / width)
         first = math.floor(low / width)
         return cls(first, math.ceil(high / width) - first, width)

@@ -25,11 +25,13 @@ for a ``block``, a part that is judged on its own: q, k, v, i, f, g, o, padding,
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -106,8 +108,10 @@ _REQUIRED = {
     "trunc_normal": ("std",),
     "constant": ("val",),
 }
-_KEYS = ("role", "name", "module", "block", "law", "also", "note")
 MAX_PATTERN = 200
+
+# Rules are asked again for every tensor of a model.
+_parsed = lru_cache(maxsize=1024)(Expression)
 
 
 def _scheme(law: str) -> Scheme:
@@ -115,7 +119,7 @@ def _scheme(law: str) -> Scheme:
 
 
 @dataclass(frozen=True)
-class Spec:
+class Clause:
     """A law as a recipe writes it: the slug of a scheme, and its parameters as (name, text)."""
 
     law: str
@@ -141,7 +145,7 @@ class Spec:
 
     def _expression(self, name: str, text: str) -> Expression:
         try:
-            return Expression(text)
+            return _parsed(text)
         except InitError as error:
             raise InitError(f"{name} = {error}") from None
 
@@ -152,7 +156,7 @@ class Spec:
             if self._choice(name):
                 given[name] = text
                 continue
-            value = Expression(text).value(variables)
+            value = _parsed(text).value(variables)
             if value is None:
                 return None
             given[name] = value
@@ -173,8 +177,7 @@ class Spec:
     def form(self) -> str:
         """The closed form as people write it."""
         forms = {
-            name: text if self._choice(name) else Expression(text).form
-            for name, text in self.params
+            name: text if self._choice(name) else _parsed(text).form for name, text in self.params
         }
         match self.law:
             case "zeros" | "ones":
@@ -211,7 +214,7 @@ class Rule:
     name of a module around it, block: for the name of a block. An empty one asks for nothing.
     """
 
-    specs: tuple[Spec, ...]
+    clauses: tuple[Clause, ...]
     role: str = ""
     name: str = ""
     module: str = ""
@@ -222,7 +225,7 @@ class Rule:
         for role in self.role.split("|") if self.role else ():
             if role not in ROLES:
                 raise InitError(f"role = {role!r}: must be of: {', '.join(ROLES)}")
-        if len(self.specs) > 1 and any(spec.law == DELTA for spec in self.specs):
+        if len(self.clauses) > 1 and any(clause.law == DELTA for clause in self.clauses):
             raise InitError(f"law {DELTA!r} sets each tap of a kernel: it cannot be one of several")
         for key in ("name", "module", "block"):
             _check_pattern(key, getattr(self, key))
@@ -291,17 +294,17 @@ class Recipe:
     @staticmethod
     def _by_block(rule: Rule | None, blocks: Iterable[tuple[str, Index]]) -> bool:
         """Whether stacked matrices need one matrix each: all at once they are no matrix."""
-        shaped = rule is not None and any(spec.law in _SHAPED for spec in rule.specs)
+        shaped = rule is not None and any(clause.law in _SHAPED for clause in rule.clauses)
         return shaped and any(_is_expert(name) for name, _ in blocks)
 
     def _parts(self, rule: Rule, place: Place, dims: Dims, name: str, index: Index) -> list[Part]:
         variables = _variables(place, dims)
         shape = _shape_of(place.shape, index)
         parts: dict[str, Part] = {}
-        for spec in rule.specs:
-            if place.layer is None and spec.law not in _FREE:
+        for clause in rule.clauses:
+            if place.layer is None and clause.law not in _FREE:
                 continue
-            cuts = _taps(place, shape, spec) if spec.law == DELTA else [(name, index, spec)]
+            cuts = _taps(place, shape, clause) if clause.law == DELTA else [(name, index, clause)]
             for part, at, own in cuts:
                 cut = _shape_of(place.shape, at)[1 if _is_expert(part) else 0 :]
                 try:
@@ -319,9 +322,8 @@ class Recipe:
         lines = [f"title = {_quoted(self.title)}", f"source = {_quoted(self.source)}"]
         for rule in self.rules:
             lines += ["", "[[rule]]"]
-            keys = ("role", "name", "module", "block")
-            lines += [f"{key} = {_quoted(v)}" for key in keys if (v := getattr(rule, key))]
-            first, *others = rule.specs
+            lines += [f"{key} = {_quoted(v)}" for key in _SELECTORS if (v := getattr(rule, key))]
+            first, *others = rule.clauses
             lines += [f"{key} = {_quoted(value)}" for key, value in _items(first)]
             if others:
                 tables = (", ".join(f"{k} = {_quoted(v)}" for k, v in _items(o)) for o in others)
@@ -331,13 +333,14 @@ class Recipe:
         return "\n".join(lines) + "\n"
 
 
-def _items(spec: Spec) -> list[tuple[str, str]]:
-    return [("law", spec.law), *spec.params]
+def _items(clause: Clause) -> list[tuple[str, str]]:
+    return [("law", clause.law), *clause.params]
 
 
 def _quoted(text: str) -> str:
     """A TOML string: literal where a regular expression has backslashes."""
-    return f"'{text}'" if "\\" in text or '"' in text else f'"{text}"'
+    literal = "\\" in text and text.isprintable() and "'" not in text
+    return f"'{text}'" if literal else json.dumps(text, ensure_ascii=False)
 
 
 def _variables(place: Place, dims: Dims) -> dict[str, float | None]:
@@ -369,18 +372,18 @@ def _is_expert(name: str) -> bool:
     return name.startswith("expert ")
 
 
-def _slot(place: Place, shape: tuple[int, ...], spec: Spec) -> Slot:
+def _slot(place: Place, shape: tuple[int, ...], clause: Clause) -> Slot:
     """What a scheme sees: the layer with its fans, or the very matrix that is filled."""
     if place.layer and place.role == "bias":
         return Slot(place.layer, "bias")
-    if place.layer and (spec.law not in {*_SHAPED, DELTA} or place.layer.weight_shape == shape):
+    if place.layer and (clause.law not in {*_SHAPED, DELTA} or place.layer.weight_shape == shape):
         return Slot(place.layer, "weight")
     if len(shape) < 2 or 0 in shape:
         return Slot(Layer("linear", (1, max(math.prod(shape), 1))), "bias")
     return Slot(Layer("linear", (math.prod(shape[1:]), shape[0])), "weight")
 
 
-def _taps(place: Place, shape: tuple[int, ...], spec: Spec) -> list[tuple[str, Index, Spec]]:
+def _taps(place: Place, shape: tuple[int, ...], clause: Clause) -> list[tuple[str, Index, Clause]]:
     """Delta-orthogonal: an orthogonal matrix at the kernel's centre, zeros at the other taps.
 
     A map to fewer channels cannot keep lengths, and has no such kernel.
@@ -388,13 +391,15 @@ def _taps(place: Place, shape: tuple[int, ...], spec: Spec) -> list[tuple[str, I
     if place.layer is None or len(shape) < 3 or place.layer.groups > 1 or shape[1] > shape[0]:
         return []
     kernel = shape[2:]
-    taps: list[tuple[str, Index, Spec]] = []
+    taps: list[tuple[str, Index, Clause]] = []
     for flat in range(math.prod(kernel)):
         at = [flat // math.prod(kernel[axis + 1 :]) % kernel[axis] for axis in range(len(kernel))]
         index = (slice(None), slice(None), *(slice(i, i + 1) for i in at))
         centre = all(i == (size - 1) // 2 for i, size in zip(at, kernel, strict=True))
         name = "centre" if centre else f"tap {', '.join(map(str, at))}"
-        taps.append((name, index, Spec("orthogonal", spec.params) if centre else Spec("zeros")))
+        taps.append(
+            (name, index, Clause("orthogonal", clause.params) if centre else Clause("zeros"))
+        )
     return taps
 
 
@@ -402,6 +407,7 @@ def _taps(place: Place, shape: tuple[int, ...], spec: Spec) -> list[tuple[str, I
 
 MAX_FILE = 65_536
 MAX_RULES = 500
+_SELECTORS = ("role", "name", "module", "block")
 
 
 def _text(key: str, value: object) -> str:
@@ -410,11 +416,11 @@ def _text(key: str, value: object) -> str:
     return value if isinstance(value, str) else repr(value)
 
 
-def _spec(table: Mapping[str, object]) -> Spec:
+def _clause(table: Mapping[str, object]) -> Clause:
     if "law" not in table:
         raise InitError("law is missing: name a scheme, such as law = 'normal'")
     texts = {key: _text(key, value) for key, value in table.items()}
-    return Spec(texts.pop("law"), tuple(texts.items()))
+    return Clause(texts.pop("law"), tuple(texts.items()))
 
 
 def _rule(table: Mapping[str, object]) -> Rule:
@@ -422,13 +428,11 @@ def _rule(table: Mapping[str, object]) -> Rule:
     others = table.get("also", [])
     if not isinstance(others, list) or not all(isinstance(other, dict) for other in others):
         raise InitError("also: must be a list of tables such as { law = 'zeros' }")
-    selectors = {k: _text(k, table[k]) for k in ("role", "name", "module", "block") if k in table}
-    first = _spec({key: value for key, value in table.items() if key not in _NOT_OF_A_LAW})
+    selectors = {key: _text(key, table[key]) for key in _SELECTORS if key in table}
+    not_of_the_law = {*_SELECTORS, "also", "note"}
+    first = _clause({key: value for key, value in table.items() if key not in not_of_the_law})
     note = _text("note", table.get("note", ""))
-    return Rule((first, *map(_spec, others)), **selectors, note=note)
-
-
-_NOT_OF_A_LAW = {"role", "name", "module", "block", "also", "note"}
+    return Rule((first, *map(_clause, others)), **selectors, note=note)
 
 
 def parse_recipe(text: str, name: str = "recipe") -> Recipe:

@@ -153,7 +153,7 @@ def outside_sentence(report: Report) -> str:
 
 
 def finite(value: Any) -> Any:
-    """Plain data for JSON, which has no nan and no infinity: they become null."""
+    """Plain data as JSON can hold it: without nan and infinity, which become null."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -647,6 +647,10 @@ class Init:
     def scheme(self) -> Scheme:
         return get_scheme(self.slug)
 
+    def __reduce__(self) -> tuple[type[Init], tuple[str, dict[str, Value]]]:
+        """By slug and parameters: another process has records of its own."""
+        return Init, (self.slug, dict(self.params))
+
     def law(self, slot: Slot) -> Law:
         """The law of one entry in exact arithmetic."""
         return self.scheme.law(slot, self.params)

@@ -31,6 +31,9 @@ def snippet(spec: Spec) -> str:
         for role in ROLES
         if (init := spec.init(role)) is not None
     ]
+    if spec.weight.slug == "orthogonal":
+        threads = torch.get_num_threads()
+        lines.append(f"torch.set_num_threads({threads})  # another number rounds otherwise")
     lines.append(f"layer = {module}")
     if any("generator=g" in call for call in calls):
         lines.append(f"g = torch.Generator().manual_seed({spec.seed})")

@@ -414,9 +414,9 @@ def _cuts(energies: Array, row: int, low: int, high: int, depth: int) -> list[tu
     inside = np.concatenate([spread[: at + 1] - before[at], spread[at + 1 :] - after[at]])
     noise = float(np.sqrt(np.mean(inside**2)) * math.sqrt(1 / (at + 1) + 1 / (n - at - 1)))
     gap = abs(before[at] - after[at])
-    near = min(32, at + 1, n - at - 1)
+    near = min(12, at + 1, n - at - 1)
     here = abs(spread[at + 1 - near : at + 1].mean() - spread[at + 1 : at + 1 + near].mean())
-    clear = gap > 8 * noise and here > 0.5 * gap
+    clear = gap > 8 * noise and here > 0.7 * gap
     if not (abs(math.log(change)) > 0.1 and clear and ratio[at] > 30):
         return [(low, high)]
     middle = low + at + 1

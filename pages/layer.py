@@ -11,12 +11,12 @@ from initcore.schemes import Slot
 from initcore.snippet import script
 from ui import controls, show
 from ui.entry import through_app
-from ui.link import follow, link
+from ui.link import follow, link, query, spec_of
 from ui.reports import refuse, report
 
 through_app()
 
-follow()
+follow(lambda values: query(spec_of(values)))
 with st.sidebar:
     spec = controls.spec()
 controls.show_problems()
@@ -145,4 +145,4 @@ with st.container(horizontal=True):
         on_click="ignore",
     )
 st.markdown("Full link, with every value stated:")
-st.code(link(spec), language=None, wrap_lines=True)
+st.code(link("layer", query(spec)), language=None, wrap_lines=True)

@@ -13,10 +13,12 @@ from typing import Any
 import streamlit as st
 
 from initcore import LAYERS, Init, InitError, Layer, Spec, schemes
+from initcore.activations import ACTIVATIONS
 from initcore.draw import DTYPES, MAX_SEED
 from initcore.layers import DEFAULT_KERNEL, MAX_SIZE, Role, layer_kind
+from initcore.network import INPUTS, MAX_DEPTH, MAX_SEEDS, RESIDUALS, WHOLES, Network
 from initcore.schemes import Param, Value, get_scheme
-from ui.link import param_key, size_keys
+from ui.link import param_key, size_keys, widths_of
 
 DEFAULT_SIZE = 5
 _DEFAULTS, _PROBLEMS = "_defaults", "_problems"
@@ -78,6 +80,25 @@ def whole(label: str, default: int, key: str, low: int, high: int, help: str = "
         bind="query-params",
     )
     return int(value)
+
+
+def number(
+    label: str, default: float, key: str, low: float, high: float, step: float, help: str = ""
+) -> float:
+    allowed = f"a number of at least {low:g} and at most {high:g}"
+    _register(key, default, lambda text: _is_number(text) and low <= float(text) <= high, allowed)
+    value = st.number_input(
+        label,
+        min_value=low,
+        max_value=high,
+        value=default,
+        step=step,
+        format="%.4g",
+        key=key,
+        help=help or None,
+        bind="query-params",
+    )
+    return float(value)
 
 
 def _is_whole(text: str, low: int, high: int) -> bool:
@@ -164,10 +185,10 @@ def weight() -> Choice:
     return parameters(slug, "weight")
 
 
-def bias() -> Choice:
+def bias(default: str = "default") -> Choice:
     """The bias's scheme, of those that fill a vector, and its parameters."""
     slugs = [slug for slug, scheme in schemes().items() if 1 in scheme.ranks]
-    slug = choice("Bias scheme", slugs, "default", "bias", "How the bias is filled.")
+    slug = choice("Bias scheme", slugs, default, "bias", "How the bias is filled.")
     return parameters(slug, "bias")
 
 
@@ -185,13 +206,18 @@ def seed() -> int:
             width="stretch",
             help="The next seed.",
         )
-        st.button(
-            "Reset",
-            on_click=_reset,
-            width="stretch",
-            help="Every control back to its default.",
-        )
+        reset()
     return value
+
+
+def reset() -> None:
+    """The button "Reset"."""
+    st.button(
+        "Reset",
+        on_click=_reset,
+        width="stretch",
+        help="Every control back to its default.",
+    )
 
 
 def _next_seed() -> None:
@@ -212,5 +238,74 @@ def spec() -> Spec | InitError:
     try:
         bias_init = Init(*bias_choice) if bias_choice else None
         return Spec(Layer(*sizes), Init(*weight_choice), bias_init, chosen_seed, number_type)
+    except InitError as error:
+        return error
+
+
+def activation() -> str:
+    slugs = [record.slug for record in ACTIVATIONS]
+    return choice("Activation", slugs, "tanh", "activation", "What follows every layer.")
+
+
+def network() -> Network | InitError:
+    """All controls of the Propagation page as a network, or why there can be none."""
+    left, right = st.columns(2)
+    with left:
+        depth = whole("Depth", 30, "depth", 1, MAX_DEPTH, "How many layers.")
+    with right:
+        width = whole("Width", 256, "width", 1, MAX_SIZE, "Units of every layer.")
+    function = activation()
+    weight_choice, bias_choice = weight(), bias("zeros")
+    with st.expander("Network"):
+        _register("widths", "", lambda text: True, "")
+        text = st.text_input(
+            "Widths, layer by layer",
+            key="widths",
+            placeholder="784, 512, 256",
+            help="Widths that differ; they replace depth and width.",
+            bind="query-params",
+        )
+        norm = choice("Norm", ("none", "layer_norm"), "none", "norm", "Before every activation.")
+        residual = choice(
+            "Residual",
+            RESIDUALS,
+            "none",
+            "residual",
+            "Adds a layer's pre-activations to the next one's. scaled: each layer is multiplied by "
+            "1/√N, of N branches, as GPT-2's 1/√(2L).",
+        )
+        whole_scheme = choice(
+            "Whole network",
+            WHOLES,
+            "none",
+            "whole",
+            "fixup scales residual branches of two layers by 1/√N and ends them with zeros; lsuv "
+            "divides each layer by the std of its output.",
+        )
+    with st.expander("Inputs"):
+        inputs = choice("Inputs", INPUTS, "white", "inputs", "Noise, or images of digits.")
+        correlation = number(
+            "Correlation", 0.5, "correlation", 0.0, 1.0, 0.1, "Of two inputs of correlated noise."
+        )
+        batch = whole("Batch", 128, "batch", 2, 100_000, "How many inputs.")
+        seeds = whole("Seeds", 3, "seeds", 1, MAX_SEEDS, "How many networks; bands span them.")
+    first_seed = seed()
+    try:
+        widths = widths_of(text)
+        return Network(
+            depth=len(widths) or depth,
+            width=widths or width,
+            activation=function,
+            weight=Init(*weight_choice),
+            bias=Init(*bias_choice),
+            inputs=inputs,
+            correlation=correlation,
+            batch=batch,
+            seeds=seeds,
+            seed=first_seed,
+            layer_norm=norm == "layer_norm",
+            residual=residual,
+            whole=whole_scheme,
+        )
     except InitError as error:
         return error

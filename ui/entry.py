@@ -50,6 +50,30 @@ MENU = (
         ":material/fact_check:",
         "What every torch.nn module does when you construct it, measured now.",
     ),
+    _Entry(
+        "pages/propagation.py",
+        "Propagation",
+        ":material/waterfall_chart:",
+        "What a deep network, as initialised, does to a signal and to a gradient.",
+    ),
+    _Entry(
+        "pages/phase.py",
+        "Phase",
+        ":material/ssid_chart:",
+        "Where a signal dies out, where it turns to chaos, and the critical line between.",
+    ),
+    _Entry(
+        "pages/spectrum.py",
+        "Spectrum",
+        ":material/equalizer:",
+        "Singular values of a weight, a product of layers, a Jacobian, against their laws.",
+    ),
+    _Entry(
+        "pages/race.py",
+        "Race",
+        ":material/sprint:",
+        "Train one small network from up to six initialisations, everything else equal.",
+    ),
 )
 
 

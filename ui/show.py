@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -31,16 +32,32 @@ class _Plot(BaseFigure):  # type: ignore[misc]
         return self._plot
 
 
-def chart(shown: Chart, key: str) -> None:
-    """A chart with its text alternative; still, so that a phone scrolls past it."""
+def chart(shown: Chart, key: str, on_click: Callable[[], None] | None = None) -> None:
+    """A chart with its text alternative; still, so that a phone scrolls past it.
+
+    ``on_click`` is called before the run that follows a click on a point; see ``clicked``.
+    """
     still = {"displayModeBar": False}
-    st.plotly_chart(_Plot(shown), key=f"chart-{key}", alt=shown.alt, config=still)
+    st.plotly_chart(
+        _Plot(shown),
+        key=f"chart-{key}",
+        alt=shown.alt,
+        config=still,
+        on_select=on_click or "ignore",
+        selection_mode="points",
+    )
+
+
+def clicked(key: str) -> list[tuple[float, float]]:
+    """The points of a chart that were clicked, as (x, y)."""
+    selection = st.session_state[f"chart-{key}"]["selection"]
+    return [(float(point["x"]), float(point["y"])) for point in selection["points"]]
 
 
 def cell(value: object) -> str:
     """A number for people, or any other value as it is; a dash for what does not exist."""
     if isinstance(value, float):
-        return "–" if math.isnan(value) else number(value)
+        return "–" if math.isnan(value) else number(value).replace("inf", "∞")
     return str(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
@@ -36,7 +37,7 @@ PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 
 @contextmanager
 def running_server(log):
-    """A server of the app on a free port, until the block ends."""
+    """A server of the app on a free port, until the block ends: its URL and its process id."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
@@ -54,7 +55,7 @@ def running_server(log):
         process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         try:
             _wait_until_healthy(url, process, log)
-            yield url
+            yield url, process.pid
         finally:
             process.terminate()
             try:
@@ -78,7 +79,7 @@ def _wait_until_healthy(url, process, log):
 def server(tmp_path_factory):
     """The URL of one server for all tests, whose log must stay free of tracebacks."""
     log = tmp_path_factory.mktemp("server") / "log.txt"
-    with running_server(log) as url:
+    with running_server(log) as (url, _):
         yield url
     assert "Traceback" not in log.read_text(), log.read_text()
 
@@ -86,8 +87,20 @@ def server(tmp_path_factory):
 @pytest.fixture
 def fresh_server(tmp_path):
     """The URL of a server that has served nothing yet."""
-    with running_server(tmp_path / "log.txt") as url:
+    with running_server(tmp_path / "log.txt") as (url, _):
         yield url
+
+
+@pytest.fixture
+def timed_server(tmp_path):
+    """The URL of a server of its own, and how many seconds its processor has worked for it."""
+    with running_server(tmp_path / "log.txt") as (url, pid):
+
+        def worked():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+        yield url, worked
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,17 @@
 import pytest
 from playwright.sync_api import expect
 
-MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
+MENU = [
+    "Layer",
+    "Compare",
+    "Lesson",
+    "Schemes",
+    "Defaults",
+    "Propagation",
+    "Phase",
+    "Spectrum",
+    "Race",
+]
 
 
 @pytest.mark.parametrize(
@@ -15,6 +25,10 @@ MENU = ["Layer", "Compare", "Lesson", "Schemes", "Defaults"]
         ("lesson", {"step": 4}),
         ("schemes", {}),
         ("defaults", {"find": "LSTM", "seed": 3}),
+        ("propagation", {"activation": "relu", "depth": 4, "widths": "8, 9", "seed": 3}),
+        ("phase", {"activation": "relu", "sigma_w": 1.25}),
+        ("spectrum", {"inputs": 40, "depth": 3, "seed": 3}),
+        ("race", {"problem": "spirals", "width": 8, "steps": 20, "seeds": 2, "seed": 3}),
     ],
 )
 def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, settle, page, query):
@@ -27,7 +41,7 @@ def test_a_fresh_server_opens_every_page_by_its_link(fresh_server, new_tab, sett
     # What the link states is set, and stays in the address.
     assert all(f"{key}=" in tab.url for key in query)
     if "seed" in query:
-        expect(tab.get_by_role("spinbutton", name="Seed")).to_have_value("3")
+        expect(tab.get_by_role("spinbutton", name="Seed", exact=True)).to_have_value("3")
     if "scheme" in query:  # the root leads to the Layer page
         assert "/layer?" in tab.url
         expect(tab.get_by_role("heading", level=1)).to_contain_text("normal")

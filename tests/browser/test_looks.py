@@ -6,7 +6,17 @@ from playwright.sync_api import expect
 
 from initcore.figures.style import DARK
 
-CHARTS = {"Layer": 3, "Compare": 13, "Lesson": 0, "Schemes": 17, "Defaults": 0}
+CHARTS = {
+    "Layer": 3,
+    "Compare": 13,
+    "Lesson": 0,
+    "Schemes": 17,
+    "Defaults": 0,
+    "Propagation": 7,
+    "Phase": 2,
+    "Spectrum": 4,
+    "Race": 3,
+}
 # Streamlit closes its sidebar after a choice where the browser says that it is a phone's.
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -57,7 +67,7 @@ def test_the_dark_appearance_has_a_dark_page_and_dark_middles(server, new_tab, s
 
 def test_a_phone_shows_every_page_within_its_width(server, new_tab, settle):
     tab = settle(new_tab(server, **PHONE))
-    for page in ("Layer", "Compare", "Lesson", "Schemes", "Defaults"):
+    for page in CHARTS:
         if page != "Layer":
             # The sidebar is closed; menu and controls are a tap away.
             expect(tab.get_by_test_id("stSidebar")).not_to_be_in_viewport()

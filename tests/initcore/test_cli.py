@@ -1,19 +1,23 @@
 """The command line: one JSON object on success, one line on stderr for unusable input."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
 
-from initcore import defaults, draw_spec
-from initcore.cli import main
+from initcore import Network, defaults, draw_spec, propagate
+from initcore.cli import _parser, main
 from initcore.draw import Spec
+from initcore.laws import constant
 from initcore.layers import Layer
 from initcore.schemes import Init, schemes
+from initcore.training import Entrant, RaceSpec, race
 
 DESCRIBE = ["describe", "--layer", "linear", "--size", "6", "8"]
+RACE = ["race", "--problem", "spirals", "--width", "8", "--steps", "20", "--seeds", "2"]
 
 
 def run(capsys, *arguments):
@@ -88,17 +92,72 @@ def test_defaults_hold(capsys):
 
 
 def test_a_default_that_does_not_hold_exits_with_1(capsys, monkeypatch):
-    linear, bilinear = (
-        next(record for record in defaults.DEFAULTS if record.module == name)
-        for name in ("Linear", "Bilinear")
-    )
-    wrong = defaults.Default("Linear", "wrong", linear.build, bilinear.claims)
+    linear = next(record for record in defaults.DEFAULTS if record.module == "Linear")
+    zero = (defaults.Claim("weight", "0", constant(0.0)), linear.claims[1])
+    wrong = defaults.Default("Linear", "wrong", linear.build, zero)
     monkeypatch.setattr(defaults, "DEFAULTS", (wrong,))
     status, out, _ = run(capsys, "defaults", "--json")
     assert (status, json.loads(out)["holds"]) == (1, False)
     status, out, _ = run(capsys, "defaults")
     assert status == 1
     assert "✗ Linear" in out
+
+
+PROPAGATE = ["propagate", "--depth", "4", "--width", "24", "--batch", "8", "--seeds", "2"]
+
+
+def test_propagate_gives_a_row_for_each_layer(capsys):
+    options = ("--activation", "relu", "--scheme", "normal", "--param", "std=0.25")
+    data = run_json(capsys, *PROPAGATE, *options)
+    made = propagate(Network(4, 24, "relu", Init("normal", {"std": 0.25}), batch=8, seeds=2))
+    assert (data["activation"], data["scheme"], data["depth"], data["width"]) == (
+        *("relu", "normal", 4, 24),
+    )
+    assert data["params"] == {"mean": 0.0, "std": 0.25}
+    assert data["gain"] == {"torch": pytest.approx(2**0.5), "exact": pytest.approx(2**0.5)}
+    assert data["chi"] == pytest.approx(24 * 0.25**2 / 2)
+    assert data["verdict"] == made.verdict.sentence
+    assert [row["layer"] for row in data["layers"]] == [1, 2, 3, 4]
+    for name in ("preactivation_std", "activation_std", "gradient_std", "saturated", "dead"):
+        assert [row[name] for row in data["layers"]] == made.mean(name).tolist()
+    for name in ("preactivation_std", "activation_std", "gradient_std"):
+        assert [row[f"theory_{name}"] for row in data["layers"]] == made.theory[name].tolist()
+
+
+def test_propagate_defaults_are_the_documented_ones():
+    options = _parser().parse_args(["propagate"])
+    assert (options.depth, options.width, options.batch, options.seeds) == (
+        "50",
+        ["512"],
+        "256",
+        "5",
+    )
+    assert (options.activation, options.scheme, options.bias) == ("tanh", "xavier_normal", "zeros")
+
+
+def test_propagate_for_people(capsys):
+    widths = ("--width", "8", "16", "8", "4", "--depth", "4", "--bias", "default", "--layer-norm")
+    status, out, err = run(capsys, "propagate", *widths, "--batch", "4", "--seeds", "1")
+    assert (status, err) == (0, "")
+    assert "4 layers of 8 × 16 × 8 × 4, tanh, xavier_normal" in out
+    assert len([line for line in out.splitlines() if line[:6].strip().isdigit()]) == 4
+    assert "mean of 0" in run(capsys, *PROPAGATE, "--scheme", "uniform")[1]
+
+
+def test_progress_of_a_propagation_is_shown_to_people_only(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert "network 2" in run(capsys, *PROPAGATE)[2]
+
+
+def test_an_overflow_is_null_in_json(capsys):
+    deep = ("propagate", "--depth", "40", "--width", "64", "--batch", "4", "--seeds", "1")
+    data = run_json(
+        capsys, *deep, "--scheme", "normal", "--param", "std=20", "--activation", "relu"
+    )
+    assert data["layers"][0]["preactivation_std"] > 100
+    assert data["layers"][39]["preactivation_std"] is None
+    assert data["layers"][0]["gradient_std"] is None
+    assert "overflow" in data["verdict"]
 
 
 @pytest.mark.parametrize(
@@ -136,6 +195,23 @@ def test_a_default_that_does_not_hold_exits_with_1(capsys, monkeypatch):
         ([*DESCRIBE, "--seed", "9" * 20], ["seed = " + "9" * 20, "at most"]),
         ([*DESCRIBE, "--colour", "red"], ["--colour"]),
         (["schemes", "extra"], ["extra"]),
+        (["propagate", "--depth", "deep"], ["depth = deep", "whole"]),
+        (["propagate", "--depth", "0"], ["depth = 0", "at least 1"]),
+        (["propagate", "--width", "5", "6"], ["2 widths for depth 50"]),
+        (["propagate", "--activation", "swish"], ["'swish'", "silu"]),
+        (["propagate", "--scheme", "dirac"], ["dirac", "rank"]),
+        (["propagate", "--correlation", "x"], ["correlation = x", "number"]),
+        (["propagate", "--width", "100000"], ["INITCORE_PROPAGATE_MB"]),
+        (["propagate", "--whole", "fixup"], ["residual"]),
+        (["race"], ["--scheme"]),
+        ([*RACE, "--scheme", "dirac"], ["dirac", "rank"]),
+        ([*RACE, "--scheme", "normal", "ones", "--rate", "1", "2", "3"], ["3 rates", "2 schemes"]),
+        ([*RACE, "--scheme", "normal", "--param", "std=1"], ["'std'", "SCHEME.NAME"]),
+        ([*RACE, "--scheme", "normal", "--param", "normal.gain=1"], ["'gain'", "mean, std"]),
+        ([*RACE, "--scheme", "normal", "--rate", "fast"], ["rate = fast", "number"]),
+        ([*RACE, "--scheme", "normal", "--rate", "0"], ["learning rate 0", "more than 0"]),
+        ([*RACE, "--scheme", "normal", "--problem", "mnist"], ["'mnist'", "digits"]),
+        ([*RACE, "--scheme", "normal", "--seeds", "99"], ["seeds = 99", "at most 10"]),
     ],
     ids=lambda value: " ".join(value)[:60] if value else "nothing",
 )
@@ -169,6 +245,33 @@ def test_progress_is_shown_to_people_only(capsys, monkeypatch):
     assert "%" in run(capsys, *DESCRIBE, "--scheme", "normal")[2]
 
 
+def test_race_gives_the_race_of_what_was_asked(capsys):
+    data = run_json(
+        capsys,
+        *(*RACE, "--scheme", "kaiming_normal", "normal", "--rate", "0.1", "0.2"),
+        *("--param", "normal.std=0.02", "--activation", "tanh", "--bias", "constant"),
+        *("--bias-param", "val=0.1", "--batch", "16", "--momentum", "0.5", "--seed", "3"),
+    )
+    bias = Init("constant", {"val": 0.1})
+    entrants = (
+        Entrant(Init("kaiming_normal"), 0.1, bias),
+        Entrant(Init("normal", {"std": 0.02}), 0.2, bias),
+    )
+    spec = RaceSpec(entrants, "spirals", (8,), "tanh", 20, 16, 0.5, 2, 3)
+    made = race(spec)
+    assert data["verdict"] == made.verdict
+    for entry, runner in zip(data["entrants"], made.runners, strict=True):
+        assert entry["curves"]["test_loss"] == runner.test_loss.tolist()
+    assert data["seeds"] == [3, 4]
+
+
+def test_race_for_people(capsys):
+    status, out, err = run(capsys, *RACE, "--scheme", "kaiming_normal", "zeros")
+    assert (status, err) == (0, "")
+    for part in ("ends lowest", "Welch", "zeros", "steps/s"):
+        assert part in out
+
+
 def test_help_is_for_people(capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["describe", "--help"])
@@ -198,3 +301,12 @@ def test_the_process_exits_with_2_without_a_traceback():
     done = process(*DESCRIBE, "--scheme", "sparse", "--param", "sparsity=1")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "initcore: sparsity = 1: must be at least 0 and below 1\n"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "initcore", "schemes", "--json"]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (0, "")

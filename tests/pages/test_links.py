@@ -212,10 +212,13 @@ def test_a_size_is_either_used_or_complained_about(open_page, messages, text):
     assert used is not any(text in message for message in messages(at))
 
 
-@pytest.mark.parametrize("page", ["compare", "lesson", "schemes", "defaults"])
+@pytest.mark.parametrize(
+    "page", ["compare", "lesson", "schemes", "defaults", "propagation", "phase"]
+)
 def test_every_page_opens_with_any_query(open_page, page):
     at = open_page(
-        page, {"in": "abc", "scheme": "foo", "step": "99", "seed": "-3", "schemes": "no"}
+        page,
+        {"in": "abc", "scheme": "foo", "step": "99", "seed": "-3", "schemes": "no", "depth": "x"},
     )
     assert at.title
 

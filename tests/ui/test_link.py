@@ -3,8 +3,9 @@
 import pytest
 
 from initcore import LAYERS, Init, Layer, Spec, schemes
+from initcore.network import Network
 from ui import link
-from ui.link import param_key, query, size_keys
+from ui.link import network_query, param_key, query, size_keys
 
 
 def test_the_keys_are_these():
@@ -32,6 +33,36 @@ def test_the_keys_are_these():
     assert query(Spec(Layer("bilinear", (4, 5, 6)), Init("zeros")))["in2"] == 5
 
 
+def test_the_keys_of_a_network_are_these():
+    network = Network(
+        depth=2,
+        width=(8, 9),
+        weight=Init("orthogonal"),
+        bias=Init("normal", {"std": 0.5}),
+        layer_norm=True,
+    )
+    assert network_query(network) == {
+        "depth": 2,
+        "width": 8,
+        "widths": "8, 9",
+        "activation": "tanh",
+        "scheme": "orthogonal",
+        "orthogonal.gain": 1.0,
+        "bias": "normal",
+        "bias.normal.mean": 0.0,
+        "bias.normal.std": 0.5,
+        "inputs": "white",
+        "correlation": 0.5,
+        "batch": 256,
+        "seeds": 5,
+        "norm": "layer_norm",
+        "residual": "none",
+        "whole": "none",
+        "seed": 0,
+    }
+    assert network_query(Network())["widths"] == ""
+
+
 @pytest.mark.parametrize("kind", LAYERS, ids=lambda kind: kind.slug)
 def test_each_size_of_a_layer_has_a_key_of_its_own(kind):
     keys = size_keys(kind)
@@ -48,7 +79,8 @@ def test_no_two_parameters_share_a_key():
         for slug, scheme in schemes().items()
         for param in scheme.params
     ]
-    fixed = ["layer", "in", "in2", "out", "kernel", "groups", "scheme", "bias", "dtype", "seed"]
+    network = Network(weight=Init("zeros"))
+    fixed = {"layer", "in", "in2", "out", "kernel", "groups", "dtype", *network_query(network)}
     assert len({*keys, *fixed}) == len(keys) + len(fixed)
 
 
@@ -57,7 +89,7 @@ def test_a_link_states_the_address_of_the_server(monkeypatch):
         url = "https://example.org/tools/compare?x=1#top"
 
     monkeypatch.setattr(link.st, "context", Context)
-    made = link.link(Spec(Layer("linear", (5, 5)), Init("zeros")))
+    made = link.link("layer", query(Spec(Layer("linear", (5, 5)), Init("zeros"))))
     assert made.startswith("https://example.org/tools/")
     assert made.count("?") == 1
     assert "compare" not in made
