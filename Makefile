@@ -9,7 +9,8 @@ run: .venv/app
 
 test: .venv/test lint
 	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --ignore tests/browser
+	$(BIN)/pytest tests/browser
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -309,14 +309,14 @@ def run(
 
 
 def _lsuv(weights: Weights, layer: int, x: Tensor, h: Tensor) -> Tensor:
-    """Divide a layer's weight by the std of its output h until that is about 1; the new output.
+    """Divide a layer's weight by the std of its output h until its variance is about 1; the output.
 
     Mishkin & Matas 2015, arXiv 1511.06422, algorithm 1.
     """
     weight, bias = weights[layer]
     for _ in range(_LSUV_ROUNDS):
         std = spread(h)[1]
-        if not 0 < std < math.inf or abs(std - 1) <= _LSUV_TOLERANCE:
+        if not 0 < std < math.inf or abs(std**2 - 1) <= _LSUV_TOLERANCE:
             break
         weights.divide(layer, weight, std)
         h = torch.addmm(bias, x, weight.t())
@@ -439,7 +439,7 @@ def predict(
     for layer in range(1, depth + 1):
         w, b = variances(network, layer)
         q = w * moment + b
-        if network.whole == "lsuv" and moment > 0 and abs(math.sqrt(q) - 1) > _LSUV_TOLERANCE:
+        if network.whole == "lsuv" and moment > 0 and abs(q - 1) > _LSUV_TOLERANCE:
             w = max(1 - b, 0.0) / moment
             q = w * moment + b
         c = w * product + b

@@ -25,7 +25,7 @@ HOST = "127.0.0.1"
 SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"]'
 SETTLED += '[data-test-script-state="notRunning"]'
 # Slow machines draw a page in seconds; a condition that never holds fails after this long.
-PATIENCE = 30_000
+PATIENCE = 60_000
 # High enough to hold all controls: a list of options closes when the page is scrolled.
 SCREEN = {"width": 1280, "height": 1400}
 # Below a page's own path, Streamlit's frontend first asks for its server where there is none.

@@ -64,6 +64,10 @@ def named(ratio, error, case):
 def test_every_cause_is_named_for_the_ratio_it_leaves(cause, depth):
     case = case_of(cause, depth)
     ratio = cause.ratio(case)
+    if (cause.slug, depth) == ("depth_index_low", 0):  # it would divide by 0
+        assert math.isnan(ratio)
+        assert cause.slug not in named(2.0, 1.0, case)
+        return
     assert math.isfinite(ratio)
     assert abs(math.log(ratio)) > 0.05
     for error in (0.0, 0.001, 0.005):

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+import torch
 from streamlit.testing.v1 import AppTest
 
 from ui import reports
@@ -17,10 +18,14 @@ APP = Path(__file__).parents[2] / "app.py"
 
 @pytest.fixture(autouse=True)
 def a_fresh_server(monkeypatch):
-    """No report of another test, and the limits' defaults."""
+    """No report of another test, the limits' defaults, and torch on one thread as in the app."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     monkeypatch.setattr(reports, "_reports", type(reports._reports)())
     monkeypatch.delenv("INITCORE_HOLD_MB", raising=False)
     monkeypatch.delenv("INITCORE_STREAM_MB", raising=False)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
