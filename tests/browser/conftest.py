@@ -15,6 +15,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
 import pytest
+import torch
 from playwright.sync_api import expect, sync_playwright
 
 from initcore import draw_spec, snippet
@@ -101,6 +102,15 @@ def timed_server(tmp_path):
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
         yield url, worked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """As the server: what the tests draw beside it is equal to the bit, and says the same."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
