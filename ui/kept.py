@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -32,6 +32,14 @@ class Kept(Generic[Key, Item]):
             self._items.move_to_end(key)
             while len(self._items) > 1 and sum(map(self._size, self._items)) > self._most:
                 self._items.popitem(last=False)
+
+    def __iter__(self) -> Iterator[Key]:
+        """The keys, the least recently used first."""
+        with self._lock:
+            return iter(list(self._items))
+
+    def __len__(self) -> int:
+        return len(self._items)
 
     def clear(self) -> None:
         with self._lock:

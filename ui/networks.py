@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 
 from initcore.errors import InitError
 from initcore.network import Network, NetworkLimits
 from initcore.propagation import Propagation, propagate
+from ui.kept import Kept
 from ui.reports import refuse
 from ui.work import long_work, turn
 
 # Statistics of at most 1000 layers × 100 networks: 5 MB each; mostly a few KB.
-_KEPT = 12
-_propagations: OrderedDict[Network, Propagation] = OrderedDict()
-_lock = threading.Lock()
+_propagations: Kept[Network, Propagation] = Kept(12)
 _one_at_a_time = threading.Lock()
 
 
@@ -23,10 +21,8 @@ def propagation(network: Network) -> Propagation:
 
     Stops the page with a message when the network exceeds the server's limits, or on Cancel.
     """
-    with _lock:
-        if network in _propagations:
-            _propagations.move_to_end(network)
-            return _propagations[network]
+    if (kept := _propagations.get(network)) is not None:
+        return kept
     try:
         limits = NetworkLimits.from_environment()
         limits.check(network)
@@ -38,8 +34,5 @@ def propagation(network: Network) -> Propagation:
         turn(_one_at_a_time, progress),
     ):
         made = propagate(network, limits, progress)
-    with _lock:
-        _propagations[network] = made
-        while len(_propagations) > _KEPT:
-            _propagations.popitem(last=False)
+    _propagations.put(network, made)
     return made

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from typing import NoReturn
 
 import streamlit as st
 
 from initcore import InitError, Limits, Report, Spec, describe
+from ui.kept import Kept
 from ui.show import plain
 from ui.work import long_work
 
 # A report holds at most about 1.5 MB (a fine histogram and a heat map), however large the tensor.
 _KEPT = 32
-_reports: OrderedDict[Spec, Report] = OrderedDict()
-_lock = threading.Lock()
+_reports: Kept[Spec, Report] = Kept(_KEPT)
 # Tensors of more entries are drawn one at a time, so that thirty people need the memory of one.
 _LARGE = 2**18
 _one_at_a_time = threading.Lock()
@@ -26,10 +25,8 @@ def report(spec: Spec) -> Report:
 
     Stops the page with a message when the spec exceeds the server's limits, or on Cancel.
     """
-    with _lock:
-        if spec in _reports:
-            _reports.move_to_end(spec)
-            return _reports[spec]
+    if (kept := _reports.get(spec)) is not None:
+        return kept
     try:
         limits = Limits.from_environment()
         plan = limits.plan(spec)
@@ -44,10 +41,7 @@ def report(spec: Spec) -> Report:
             made = describe(spec, limits)
     else:
         made = describe(spec, limits)
-    with _lock:
-        _reports[spec] = made
-        while len(_reports) > _KEPT:
-            _reports.popitem(last=False)
+    _reports.put(spec, made)
     return made
 
 

@@ -12,6 +12,7 @@ import torch
 from streamlit.testing.v1 import AppTest
 
 from ui import reports
+from ui.kept import Kept
 
 APP = Path(__file__).parents[2] / "app.py"
 
@@ -21,7 +22,7 @@ def a_fresh_server(monkeypatch):
     """No report of another test, the limits' defaults, and torch on one thread as in the app."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    monkeypatch.setattr(reports, "_reports", type(reports._reports)())
+    monkeypatch.setattr(reports, "_reports", Kept(reports._KEPT))
     monkeypatch.delenv("INITCORE_HOLD_MB", raising=False)
     monkeypatch.delenv("INITCORE_STREAM_MB", raising=False)
     yield

@@ -9,6 +9,7 @@ from initcore import Init
 from initcore.network import Network, network_code
 from initcore.propagation import propagate
 from ui import networks
+from ui.kept import Kept
 from ui.link import network_of, network_query
 
 CHARTS = {
@@ -25,7 +26,7 @@ SMALL = {"depth": 5, "width": 16, "batch": 8, "seeds": 2}
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
-    monkeypatch.setattr(networks, "_propagations", type(networks._propagations)())
+    monkeypatch.setattr(networks, "_propagations", Kept(12))
     monkeypatch.delenv("INITCORE_PROPAGATE_MB", raising=False)
     monkeypatch.delenv("INITCORE_PROPAGATE_WORK", raising=False)
 
@@ -157,7 +158,7 @@ def test_a_propagation_is_made_once_for_everybody(open_page, monkeypatch):
 
 
 def test_the_cache_is_bounded(open_page, monkeypatch):
-    monkeypatch.setattr(networks, "_KEPT", 2)
+    monkeypatch.setattr(networks, "_propagations", Kept(2))
     at = open_page("propagation", SMALL)
     for seed in (1, 2, 3):
         at.number_input(key="seed").set_value(seed).run()

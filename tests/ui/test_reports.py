@@ -6,6 +6,7 @@ import pytest
 
 from initcore import Init, Layer, Spec, describe
 from ui import reports
+from ui.kept import Kept
 
 
 def spec(seed, size=5, scheme="normal"):
@@ -14,7 +15,7 @@ def spec(seed, size=5, scheme="normal"):
 
 @pytest.fixture(autouse=True)
 def nothing_kept(monkeypatch):
-    monkeypatch.setattr(reports, "_reports", type(reports._reports)())
+    monkeypatch.setattr(reports, "_reports", Kept(reports._KEPT))
 
 
 @pytest.fixture
