@@ -38,6 +38,8 @@ def long_work(text: str, key: str, verb: str = "Do") -> Iterator[Progress]:
         if (int(50 * share), now) != shown:
             shown = (int(50 * share), now)
             bar.progress(min(share, 1.0), f"{text}: {now}" if now else text)
+        else:
+            st.session_state.get(f"cancel-{key}")  # to look is a point where Streamlit ends a run
 
     try:
         yield report
