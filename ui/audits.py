@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import threading
@@ -30,7 +29,7 @@ from initcore.survey import Study
 from ui import controls
 from ui.kept import Kept
 from ui.show import plain
-from ui.work import long_work
+from ui.work import long_work, turn
 
 # Tensors of an upload: an audit keeps about 6 KB of each.
 MOST_TENSORS = 2000
@@ -275,7 +274,7 @@ def audited(what: Subject, held: str | Recipe | None) -> Audit:
     if made is None:
         with (
             long_work(f"Auditing {plain(what.title)}", "audit", "Audit") as progress,
-            _turn(progress),
+            turn(_one_at_a_time, progress),
             what.opened() as (source, against),
         ):
             made = audit(source, held, against=against, progress=_named(progress))
@@ -295,16 +294,3 @@ def closed_up(what: Subject, study: Study) -> CloseUp:
 
 def _named(progress: Progress) -> Progress:
     return lambda share, now="": progress(share, plain(now[:60]))
-
-
-@contextmanager
-def _turn(progress: Progress) -> Iterator[None]:
-    """Wait until nobody else's audit runs; it can be cancelled meanwhile."""
-    for dots in itertools.cycle((".", "..", "...")):
-        if _one_at_a_time.acquire(timeout=0.2):
-            break
-        progress(0.0, f"waiting for another visitor's {dots}")
-    try:
-        yield
-    finally:
-        _one_at_a_time.release()

@@ -5,7 +5,6 @@ import json
 import pickle
 import re
 import tempfile
-import threading
 import zipfile
 from pathlib import Path
 
@@ -381,31 +380,3 @@ def tensors(source):
 
 
 # --- many visitors ------------------------------------------------------------------------------
-
-
-def test_one_audit_at_a_time_and_whoever_waits_can_cancel():
-    told = []
-
-    class CancelledError(Exception):
-        pass
-
-    def progress(share, now=""):
-        told.append(now)
-        raise CancelledError
-
-    with audits._turn(progress):
-        caught = []
-
-        def other():
-            try:
-                with audits._turn(progress):
-                    pass
-            except CancelledError as error:
-                caught.append(error)
-
-        waiting = threading.Thread(target=other)
-        waiting.start()
-        waiting.join(10)
-        assert caught
-        assert "waiting" in told[0]
-    assert not audits._one_at_a_time.locked()
