@@ -16,7 +16,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -517,6 +517,7 @@ class ZeroInflated(Law):
         return f"{number(100 * self.zero_share)} % zeros, rest {self.base.notation}"
 
 
+@lru_cache(maxsize=1024)
 def distance(first: Law, second: Law) -> float:
     """The Kolmogorov-Smirnov distance between two laws: sup over x of |F1(x) - F2(x)|.
 

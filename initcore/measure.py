@@ -39,8 +39,8 @@ Counts = npt.NDArray[np.int64]
 # √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
 CRITICAL_5 = 1.358
 
-# Rows of this length are summed in float32, and the rows in float64: relative error about 1e-9.
-_ROW = 1024
+# Rows of this length are summed in float32, and the rows in float64: kurtosis is within 1e-7.
+_ROW = 4096
 # Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
 _TINY, _HUGE = 1e-6, 1e6
 _BLOCK = 2**19
@@ -422,13 +422,25 @@ class Heat:
 
     def _add_rows(self, first: int, block: Floats) -> tuple[float, float, float]:
         bands = block.reshape(-1, min(self.cell[0], len(block)), self.columns)
-        total = np.add.reduce(bands, axis=1)
-        low, high = np.minimum.reduce(bands, axis=1), np.maximum.reduce(bands, axis=1)
+        if bands.shape[1] == 1:
+            total = low = high = bands[:, 0]
+        else:
+            # A product with ones sums faster than add.reduce and add.reduceat.
+            total = np.matmul(np.ones((1, bands.shape[1]), bands.dtype), bands)[:, 0]
+            low, high = np.minimum.reduce(bands, axis=1), np.maximum.reduce(bands, axis=1)
         if self.cell[1] > 1:
-            total = np.add.reduceat(total, np.arange(0, self.columns, self.cell[1]), axis=1)
+            total = self._sum_across(total)
             low, high = -self._largest_across(-low), self._largest_across(high)
         band = first // self.cell[0]
         return self._combine(slice(band, band + len(bands)), slice(None), total, low, high)
+
+    def _sum_across(self, bands: Floats) -> Floats:
+        width = self.cell[1]
+        whole = self.columns - self.columns % width
+        cells = bands[:, :whole].reshape(len(bands), -1, width) @ np.ones(width, bands.dtype)
+        if whole == self.columns:
+            return cells
+        return np.concatenate([cells, bands[:, whole:].sum(axis=1, keepdims=True)], axis=1)
 
     def _largest_across(self, bands: Floats) -> Floats:
         # Four times as fast as maximum.reduceat.

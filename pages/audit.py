@@ -187,7 +187,7 @@ def show_tensor(what: audits.Subject, made: Audit, row: Audited, findings: list[
             for part in parts
         ]
         with right:
-            show.table(pd.DataFrame(blocks), f"The {len(parts)} parts of the tensor")
+            show.table(blocks, f"The {len(parts)} parts of the tensor")
 
 
 def show_downloads(what: audits.Subject, made: Audit) -> None:
@@ -292,7 +292,7 @@ if made.chosen:
             }
             for fit in made.chosen
         ]
-        show.table(pd.DataFrame(fits), f"How well {len(fits)} recipes fit, the best first")
+        show.table(fits, f"How well {len(fits)} recipes fit, the best first")
 
 depth = with_depth(made, show.palette())
 if depth:

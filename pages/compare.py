@@ -1,6 +1,5 @@
 """Compare: up to six schemes on one layer and one seed."""
 
-import pandas as pd
 import streamlit as st
 
 from initcore import Init, InitError, Layer, Report, Spec, schemes
@@ -95,4 +94,4 @@ rows = [
     }
     for made, name in zip(reports, names, strict=True)
 ]
-show.table(pd.DataFrame(rows), "The chosen schemes: law, measurement and fit of each")
+show.table(rows, "The chosen schemes: law, measurement and fit of each")

@@ -1,6 +1,5 @@
 """Layer: pick a layer and a scheme, see what it does to the weights."""
 
-import pandas as pd
 import streamlit as st
 
 from initcore import InitError, draw_spec, snippet
@@ -74,7 +73,7 @@ lines = [
     }
     for row in comparison(made)
 ]
-show.table(pd.DataFrame(lines), "The law of this scheme, both Xavier laws and the measurement")
+show.table(lines, "The law of this scheme, both Xavier laws and the measurement")
 st.caption(
     f"Laws: derived; min and max are the medians over draws of {layer.count:,}. Measured: this "
     "draw. The sampling error is one standard error of the ratio by chance alone."
@@ -84,15 +83,14 @@ theory, code = st.columns(2, gap="medium")
 with theory:
     st.subheader("Theory", anchor=False)
     slot = Slot(layer, "weight")
-    st.latex(init.formula(slot))
-    st.latex(init.formula(slot, substituted=True))
     law = part.law
     st.markdown(
+        f"$${init.formula(slot)}$$\n\n$${init.formula(slot, substituted=True)}$$\n\n"
         f"So a weight's law is {law.notation}, of mean {show.cell(law.mean)} and std "
-        f"{show.cell(law.std)}."
+        f"{show.cell(law.std)}.\n\n"
+        f"fan_in **{layer.fan_in:,}**, fan_out **{layer.fan_out:,}** as torch counts them."
     )
     st.caption(f"Source: {init.scheme.reference}")
-    st.markdown(f"fan_in **{layer.fan_in:,}**, fan_out **{layer.fan_out:,}** as torch counts them.")
     if layer.fans_note:
         st.info(
             f"Effective fan_in {layer.effective_fan_in:,}, fan_out {layer.effective_fan_out:,} at "

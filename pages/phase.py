@@ -2,7 +2,6 @@
 
 import math
 
-import pandas as pd
 import streamlit as st
 
 from initcore import Init, InitError
@@ -123,7 +122,7 @@ st.caption(
     "inputs part, gradients explode. ξ: layers in which what is left of a difference falls by a "
     "factor e; signals survive to about 6 ξ_c (Schoenholz et al. 2017)."
 )
-show.table(pd.DataFrame(rows), "χ, fixed points and depth scales of the points in the plane")
+show.table(rows, "χ, fixed points and depth scales of the points in the plane")
 if note:
     st.info(f"{network.weight.slug} has no place in the plane. {note}", icon=":material/info:")
 

@@ -3,7 +3,6 @@
 import json
 import math
 
-import pandas as pd
 import streamlit as st
 
 from initcore import InitError
@@ -98,7 +97,7 @@ gains = [
     }
     for record in ACTIVATIONS
 ]
-show.table(pd.DataFrame(gains), "The exact gain of every activation beside torch's")
+show.table(gains, "The exact gain of every activation beside torch's")
 st.caption(
     "Exact: 1/√E f(z)² for z ~ N(0, 1), by quadrature: weights of std gain/√fan_in keep "
     "pre-activations at variance 1. torch's: calculate_gain; a dash where it raises."

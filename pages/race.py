@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 
 from initcore import Init, InitError, schemes
@@ -128,7 +127,7 @@ if view == "sweep":
         }
         for name, line in zip(spec.names, made.means, strict=True)
     ]
-    show.table(pd.DataFrame(rows), "Final training loss by scheme and learning rate")
+    show.table(rows, "Final training loss by scheme and learning rate")
     st.stop()
 
 top = st.container()
@@ -182,7 +181,7 @@ lines = [
     }
     for runner in result.runners
 ]
-show.table(pd.DataFrame(lines), "Each scheme at its last point: losses, accuracies, speed")
+show.table(lines, "Each scheme at its last point: losses, accuracies, speed")
 st.caption(
     "Means over the seeds at the last point. The ratio of the gradients' norms is taken before the "
     "first step: far from 1, the layers do not learn alike. Steps per second were measured on this "
@@ -200,7 +199,7 @@ if result.comparisons:
         }
         for c in result.comparisons
     ]
-    show.table(pd.DataFrame(pairs), "The best scheme's training loss against each of the others")
+    show.table(pairs, "The best scheme's training loss against each of the others")
     st.caption("Geometric means over the seeds; noise: one standard error of the ratio.")
 
 st.subheader("Keep it", anchor=False)

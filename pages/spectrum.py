@@ -3,7 +3,6 @@
 import json
 import math
 
-import pandas as pd
 import streamlit as st
 
 from initcore import Init, InitError, schemes
@@ -147,8 +146,11 @@ with theory:
         rows = [("mean of s²", made.jacobian.mean_square, expected.mean_square)]
         if expected.dispersion is not None:
             rows.append(("relative variance of s²", made.jacobian.dispersion, expected.dispersion))
-        frame = pd.DataFrame(rows, columns=["of the Jacobian", "measured", "theory"])
-        show.table(frame, "Moments of the Jacobian's squared singular values")
+        head = ("of the Jacobian", "measured", "theory")
+        show.table(
+            [dict(zip(head, row, strict=True)) for row in rows],
+            "Moments of the Jacobian's squared singular values",
+        )
         st.caption(
             "Theory: Pennington et al. 2017, for large widths. The mean is the factor by which a "
             "gradient's square grows; isometry wants it near 1, and the variance near 0."
@@ -173,7 +175,7 @@ lines = [
     for run, name in zip(several, names, strict=True)
     for spectrum in [run.of(one)]
 ]
-show.table(pd.DataFrame(lines), "Singular values of weight, product and Jacobian")
+show.table(lines, "Singular values of weight, product and Jacobian")
 st.caption(
     "Measured. Growth: of the condition number, fitted over the depths at which float64 resolves "
     "it. Distance: Kolmogorov–Smirnov, or from a law of one value the largest relative deviation. "

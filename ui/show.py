@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 import streamlit as st
 from plotly.basedatatypes import BaseFigure
 
@@ -73,16 +73,22 @@ def code(name: str) -> str:
     return plain(name) if "`" in name or not name else f"`{name}`"
 
 
-def table(frame: pd.DataFrame, alt: str) -> None:
-    """A small table: numbers to the right, 4 significant digits, a dash for what does not exist."""
-    first = str(frame.columns[0])
-    numeric = [str(name) for name, dtype in frame.dtypes.items() if dtype.kind == "f"]
+def table(lines: Sequence[Mapping[str, object]], alt: str) -> None:
+    """A small table: numbers to the right, 4 significant digits, a dash for what does not exist.
+
+    Every line has the same columns.
+    """
+    # Straight into the form that Streamlit sends, which costs a tenth of the way over a data frame.
+    columns = {
+        name: pa.array([line[name] for line in lines], from_pandas=True) for name in lines[0]
+    }
+    numeric = [name for name, column in columns.items() if pa.types.is_floating(column.type)]
     st.dataframe(
-        frame,
+        pa.table(columns),
         hide_index=True,
         height="content",
         placeholder="–",
         alt=alt,
-        column_config={first: st.column_config.TextColumn(pinned=True)}
+        column_config={next(iter(columns)): st.column_config.TextColumn(pinned=True)}
         | {name: st.column_config.NumberColumn(format="%.4g") for name in numeric},
     )

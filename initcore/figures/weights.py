@@ -275,10 +275,11 @@ def distribution(
     """
     low, high = span or padded(*_own_range(m, *laws.values()))
     edges, shares, density = _bars(m, *laws.values())
-    highest = max((_height(m, law) for law in laws.values()), default=0.0)
-    if not highest and m.min < m.max:
-        highest = float(density.max(initial=0.0))
-    top = top or 1.1 * highest or 1.0
+    if top is None:
+        highest = max((_height(m, law) for law in laws.values()), default=0.0)
+        if not highest and m.min < m.max:
+            highest = float(density.max(initial=0.0))
+        top = 1.1 * highest or 1.0
     traces: list[Trace] = [
         {
             "type": "bar",
