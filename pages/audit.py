@@ -90,12 +90,8 @@ def show_table(made: Audit, by_name: dict[str, list[Finding]]) -> None:
     # The table's own buttons, which appear above its right end, must not cover a whole control.
     left, right = st.columns([1, 3])
     with right:
-        found = st.text_input(
-            "Find a tensor",
-            key="find",
-            placeholder="c_proj, layers.3, embedding …",
-            icon=":material/search:",
-            bind="query-params",
+        found = controls.text(
+            "Find a tensor", "find", "c_proj, layers.3, embedding …", icon=":material/search:"
         )
     with left:
         severity = controls.choice(
@@ -314,3 +310,7 @@ if opened:
     except InitError as error:
         refuse(error, REFUSED)
 show_downloads(what, made)
+if chosen and not audits.has_own_recipe():
+    controls.full_link("audit")
+else:
+    st.caption("No link holds an upload or a recipe of one's own: keep the files.")

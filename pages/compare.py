@@ -95,3 +95,4 @@ rows = [
     for made, name in zip(reports, names, strict=True)
 ]
 show.table(rows, "The chosen schemes: law, measurement and fit of each")
+controls.full_link("compare")

@@ -52,12 +52,11 @@ st.caption(
     "in, out: features or channels; k: product of the kernel; E: embedding dimension; ff: width of "
     "the feed-forward part. A claim fails where fewer than one draw in a thousand lies as far off."
 )
-found = st.text_input(
+found = controls.text(
     "Find a module or a tensor",
-    key="find",
-    placeholder="Linear, weight_hh, norm …",
+    "find",
+    "Linear, weight_hh, norm …",
     icon=":material/search:",
-    bind="query-params",
 )
 if found:
     text = frame["module"] + " " + frame["tensors"] + " " + frame["note"]
@@ -88,3 +87,4 @@ st.download_button(
     icon=":material/table:",
     on_click="ignore",
 )
+controls.full_link("defaults")

@@ -10,7 +10,7 @@ from initcore.schemes import Slot
 from initcore.snippet import script
 from ui import controls, show
 from ui.entry import through_app
-from ui.link import follow, link, query, spec_of
+from ui.link import follow, query, spec_of
 from ui.reports import refuse, report
 
 through_app()
@@ -142,5 +142,4 @@ with st.container(horizontal=True):
         icon=":material/code:",
         on_click="ignore",
     )
-st.markdown("Full link, with every value stated:")
-st.code(link("layer", query(spec)), language=None, wrap_lines=True)
+controls.full_link("layer")

@@ -141,3 +141,4 @@ with st.container(horizontal=True):
         "Propagate the point",
     )
     open_in_propagation(network, f"Propagate {network.weight.slug}")
+controls.full_link("phase")

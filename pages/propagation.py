@@ -12,7 +12,7 @@ from initcore.network import network_code
 from initcore.propagation import as_dict, csv, variances
 from ui import controls, show
 from ui.entry import through_app
-from ui.link import follow, link, network_of, network_query
+from ui.link import follow, network_of, network_query
 from ui.networks import propagation
 from ui.reports import refuse
 
@@ -126,5 +126,4 @@ with st.container(horizontal=True):
         icon=":material/data_object:",
         on_click="ignore",
     )
-st.markdown("Full link, with every value stated:")
-st.code(link("propagation", network_query(network)), language=None, wrap_lines=True)
+controls.full_link("propagation")

@@ -128,6 +128,7 @@ if view == "sweep":
         for name, line in zip(spec.names, made.means, strict=True)
     ]
     show.table(rows, "Final training loss by scheme and learning rate")
+    controls.full_link("race")
     st.stop()
 
 top = st.container()
@@ -220,3 +221,4 @@ with st.container(horizontal=True):
         icon=":material/data_object:",
         on_click="ignore",
     )
+controls.full_link("race")

@@ -201,3 +201,4 @@ with st.container(horizontal=True):
         icon=":material/data_object:",
         on_click="ignore",
     )
+controls.full_link("spectrum")

@@ -241,6 +241,11 @@ def recipe(suited: str | Recipe | None) -> str | Recipe | None:
     return {"suited": suited, "none": None}.get(chosen, chosen)
 
 
+def has_own_recipe() -> bool:
+    """Whether the recipe is one of the visitor's, which no link holds."""
+    return bool(st.session_state["recipe"] == "toml")
+
+
 def _own_recipe() -> Recipe:
     file = st.file_uploader("Recipe file", type="toml", help="Or write it below.")
     text = st.text_area("Recipe", get_recipe("nanogpt").as_toml(), height=320, disabled=bool(file))

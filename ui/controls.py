@@ -18,7 +18,8 @@ from initcore.draw import DTYPES, MAX_SEED
 from initcore.layers import DEFAULT_KERNEL, MAX_SIZE, Role, layer_kind
 from initcore.network import INPUTS, MAX_DEPTH, MAX_SEEDS, RESIDUALS, WHOLES, Network
 from initcore.schemes import Param, Value, get_scheme
-from ui.link import param_key, size_keys, widths_of
+from ui.entry import CONTROLS
+from ui.link import link, param_key, size_keys, widths_of
 
 DEFAULT_SIZE = 5
 _DEFAULTS, _PROBLEMS = "_defaults", "_problems"
@@ -30,6 +31,7 @@ _DEFAULTS, _PROBLEMS = "_defaults", "_problems"
 def _register(key: str, default: Any, accepts: Callable[[str], bool], allowed: str) -> None:
     """Note the default for Reset, and a value of the link that the control will not take."""
     st.session_state.setdefault(_DEFAULTS, {})[key] = default
+    st.session_state[CONTROLS].append(key)
     for given in st.query_params.get_all(key):
         if not accepts(given):
             problem = f"The link asks for `{key}={given}`: it must be {allowed}. Using {default}."
@@ -40,6 +42,14 @@ def show_problems() -> None:
     """Say what was wrong with the link; call it in the main area, after the controls."""
     for problem in st.session_state.pop(_PROBLEMS, []):
         st.warning(problem, icon=":material/link_off:")
+
+
+def full_link(page: str) -> None:
+    """The address that states the value of every control; call it after the last of them."""
+    values = {key: st.session_state[key] for key in st.session_state[CONTROLS]}
+    stated = {key: value for key, value in values.items() if value is not None}
+    st.markdown("Full link, with every value stated:")
+    st.code(link(page, stated), language=None, wrap_lines=True)
 
 
 def choice(label: str, options: Sequence[str], default: str, key: str, help: str = "") -> str:
@@ -57,10 +67,23 @@ def choice(label: str, options: Sequence[str], default: str, key: str, help: str
 
 def one_or_none(label: str, options: Sequence[str], key: str, placeholder: str) -> str | None:
     """One of options that come and go, such as the tensors of a model; None until one is chosen."""
+    _register(key, None, lambda text: True, "")
     if st.session_state.get(key) not in (None, *options):
         st.session_state[key] = None
     return st.selectbox(
         label, options, index=None, key=key, placeholder=placeholder, bind="query-params"
+    )
+
+
+def text(label: str, key: str, placeholder: str, help: str = "", icon: str | None = None) -> str:
+    _register(key, "", lambda text: True, "")
+    return st.text_input(
+        label,
+        key=key,
+        placeholder=placeholder,
+        help=help or None,
+        icon=icon,
+        bind="query-params",
     )
 
 
@@ -266,13 +289,11 @@ def network() -> Network | InitError:
     function = activation()
     weight_choice, bias_choice = weight(), bias("zeros")
     with st.expander("Network"):
-        _register("widths", "", lambda text: True, "")
-        text = st.text_input(
+        of_each = text(
             "Widths, layer by layer",
-            key="widths",
-            placeholder="784, 512, 256",
-            help="Widths that differ; they replace depth and width.",
-            bind="query-params",
+            "widths",
+            "784, 512, 256",
+            "Widths that differ; they replace depth and width.",
         )
         norm = choice("Norm", ("none", "layer_norm"), "none", "norm", "Before every activation.")
         residual = choice(
@@ -300,7 +321,7 @@ def network() -> Network | InitError:
         seeds = whole("Seeds", 3, "seeds", 1, MAX_SEEDS, "How many networks; bands span them.")
     first_seed = seed()
     try:
-        widths = widths_of(text)
+        widths = widths_of(of_each)
         return Network(
             depth=len(widths) or depth,
             width=widths or width,

@@ -8,6 +8,8 @@ import streamlit as st
 
 ICON = "assets/icon.png"
 _MARK = "_through_app"
+# Where a run notes the keys of its controls, for its full link.
+CONTROLS = "_controls"
 
 
 class _Entry(NamedTuple):
@@ -108,6 +110,7 @@ def pages() -> list[st.Page]:
 def passed_through_app() -> None:
     """Called by app.py before it runs a page."""
     st.session_state[_MARK] = True
+    st.session_state[CONTROLS] = []
 
 
 @cache

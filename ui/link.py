@@ -129,7 +129,7 @@ def point_query(point: PhasePoint) -> Values:
 
 
 def link(page: str, values: Mapping[str, Value | list[str]]) -> str:
-    """The full address of a page in the state that ``query`` or ``network_query`` says."""
+    """The full address of a page in the state that these values of its controls make."""
     here = urlsplit(st.context.url or "")
     root = here.path.rsplit("/", 1)[0]
     return urlunsplit(

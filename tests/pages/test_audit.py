@@ -136,6 +136,7 @@ def test_the_recipe_of_the_link_is_the_one(open_page, said, recipe):
 def test_a_recipe_of_ones_own_is_pasted_or_uploaded(open_page, messages, said):
     at = open_page("audit", SMALL | {"recipe": "toml"})
     assert "Nothing amiss" in said(at)  # begins as the one the model has
+    assert "No link holds" in said(at)
     at.text_area[0].set_value('[[rule]]\nrole = "mlp_out"\nlaw = "normal"\nstd = "1"').run()
     assert "too small" in said(at)
     at.text_area[0].set_value('[[rule]]\nrole = "nose"\nlaw = "normal"\nstd = "1"').run()

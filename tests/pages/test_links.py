@@ -1,11 +1,12 @@
 """Links: each opens the very state it states, for everybody; a wrong one says what is wrong."""
 
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from initcore import Init, Layer, Spec, draw_spec, schemes, snippet
 from initcore.schemes import Slot
+from ui import audits
 from ui.link import query
 
 LINEAR = Layer("linear", (5, 5))
@@ -76,10 +77,42 @@ GOLDEN = [
 ]
 
 
+SMALL_RACE = {"problem": "spirals", "width": 8, "steps": 20, "seeds": 2}
+# The other pages with a full link, at states that reach all kinds of their controls.
+OTHERS = [
+    ("compare", {"layer": "conv1d", "groups": 5, "schemes": ["normal", "eye"], "seed": 3}),
+    ("compare", {"in": 7, "schemes": ["uniform", "sparse"], "uniform.b": 0.1 + 0.2}),
+    ("defaults", {"find": "LSTM", "seed": 3}),
+    ("audit", audits.EXAMPLE | {"tensor": "transformer.wte.weight"}),
+    ("audit", {"source": "model", "model": "lstm", "find": "hh", "tensor": "lstm.weight_hh_l0"}),
+    ("propagation", {"depth": 4, "widths": "8, 9", "inputs": "correlated", "batch": 8}),
+    ("phase", {"activation": "relu", "sigma_w": 1.25, "scheme": "normal", "normal.std": 0.1}),
+    ("spectrum", {"inputs": 40, "depth": 3, "width": 30, "matrix": "jacobian", "seed": 3}),
+    ("race", SMALL_RACE | {"schemes": ["normal", "zeros"], "rates": "each", "normal.rate": 0.01}),
+    ("race", SMALL_RACE | {"view": "sweep", "low": 0.01, "high": 1.0, "count": 2}),
+]
+
+
 def full_link(at):
     """The query of the link that the page offers for copying."""
     link = next(code.value for code in at.code if code.value.startswith("http"))
-    return dict(parse_qsl(urlsplit(link).query))
+    query = parse_qs(urlsplit(link).query, keep_blank_values=True)
+    return {key: several if len(several) > 1 else several[0] for key, several in query.items()}
+
+
+def seen(at, charts):
+    """All that a page shows, but for its controls and the link."""
+    texts = [text.value for kind in (at.title, at.markdown, at.caption, at.code) for text in kind]
+    tables = [
+        table.value.drop(columns="steps per second", errors="ignore") for table in at.dataframe
+    ]
+    return texts, [table.to_csv() for table in tables], {k: c.json for k, c in charts(at).items()}
+
+
+def bound(at):
+    """The keys of all controls on the page that are bound to the link."""
+    elements = [element for part in (at.sidebar, at.main) for element in part]
+    return {getattr(element.proto, "query_param_key", "") for element in elements} - {""}
 
 
 @pytest.mark.parametrize(("link", "spec"), GOLDEN, ids=[" ".join(link) for link, _ in GOLDEN])
@@ -99,6 +132,20 @@ def test_the_full_link_states_every_value_and_opens_the_same(
     assert snippet_shown(again) == snippet(spec)
     assert full_link(again) == full
     assert not messages(again)
+
+
+@pytest.mark.parametrize(("page", "link"), OTHERS, ids=str)
+def test_every_page_has_a_full_link_that_states_every_control_and_opens_the_same(
+    open_page, charts, messages, page, link
+):
+    at = open_page(page, link)
+    full = full_link(at)
+    assert full.keys() == bound(at) >= link.keys()
+    assert all(str(full[key]) == str(value) for key, value in link.items())
+    again = open_page(page, full)
+    assert seen(again, charts) == seen(at, charts)
+    assert full_link(again) == full
+    assert messages(again) == messages(at)
 
 
 @pytest.mark.parametrize("slug", schemes())
