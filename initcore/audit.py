@@ -214,6 +214,7 @@ def _identified_dict(found: Identification) -> dict[str, Any]:
             for name, estimate in found.params.items()
         },
         "confidence": found.confidence,
+        "torch_draw": found.torch_draw,
         "sentence": found.sentence,
         "notes": list(found.notes),
     }
@@ -260,6 +261,8 @@ def audit(
         if chosen[0].share >= 0.5:
             known = chosen[0].recipe
     rows = [audited(study, known, dims) for study in studies]
+    if any(row.state == "trained" for row in rows):
+        rows = [replace(row, among_trained=True) for row in rows]
     model = Model(tuple(rows), dims, known, {study.name: study.entry for study in studies})
     findings = _joined(finding for check in CHECKS for finding in check(model))
     if recipe == "auto" and known is None:

@@ -780,7 +780,7 @@ def _loaded(model: Model, row: Audited, theirs: Entry) -> str:
         return "loaded"
     if mine.dtype != theirs.dtype and _equal_rounded(mine, theirs):
         return "loaded"
-    return "not_loaded" if row.state == "at init" else "changed"
+    return "not_loaded" if row.state == "at init" and not row.is_doubtful else "changed"
 
 
 def _equal_rounded(mine: Entry, theirs: Entry) -> bool:

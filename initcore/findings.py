@@ -108,13 +108,14 @@ class Audited:
     """One tensor of an audit.
 
     expected: what the recipe says of it; None without a recipe or where it says nothing. agrees:
-    whether it does; None where nothing is expected. state: "at init", "trained", "unknown" (too
-    few values to tell) or "not measured".
+    whether it does; None where nothing is expected. among_trained: whether other tensors of the
+    model are trained. state: "at init", "trained", "unknown" (not to be told) or "not measured".
     """
 
     study: Study
     expected: Expectation | None = None
     agrees: bool | None = None
+    among_trained: bool = False
 
     @property
     def name(self) -> str:
@@ -130,7 +131,15 @@ class Audited:
             found = next((p for p in parts if p and p.family == "none"), parts[0]) or found
         if found.family in ("none", "garbage"):
             return "trained" if found.family == "none" else "unknown"
-        return "unknown" if found.family in ("cannot_tell", "mixture") else "at init"
+        if found.family in ("cannot_tell", "mixture"):
+            return "unknown"
+        return "unknown" if self.among_trained and self.is_doubtful else "at init"
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether values that fit a law may all the same have been trained, a little."""
+        found = self.study.identification
+        return found is not None and found.torch_draw is False and found.confidence != "certain"
 
 
 @dataclass(frozen=True)

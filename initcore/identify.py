@@ -38,6 +38,7 @@ from initcore.fit import (
     std_error,
     values_needed,
 )
+from initcore.grain import RUN, is_torch_draw, is_torch_normal
 from initcore.laws import (
     LARGEST,
     SMALLEST,
@@ -104,6 +105,9 @@ class Identification:
         coincides at this shape stands together.
     confidence: "certain", "likely" or "cannot tell".
     sentence: all this for people. notes: spikes, denormals, zero rows, blocks, structure.
+    torch_draw: whether the values are, bit for bit, a draw of torch's CPU generator, untouched
+        since; False if they were drawn elsewhere or changed a little, None where that cannot be
+        told, see ``initcore.grain``.
     """
 
     family: str
@@ -113,6 +117,7 @@ class Identification:
     sentence: str
     notes: tuple[str, ...]
     measurement: Measurement
+    torch_draw: bool | None = None
 
 
 # --- what is known of the tensor's place --------------------------------------------------------
@@ -724,12 +729,16 @@ def _orthogonal(matrix: Tensor) -> Estimate | None:
 
 @dataclass
 class _Case:
-    """One tensor under examination; ``whole`` unless it is a block, which is not divided."""
+    """One tensor under examination; ``whole`` unless it is a block, which is not divided.
+
+    in_order: the values in memory follow each other as they were drawn.
+    """
 
     tensor: Tensor
     slot: Slot | None
     m: Measurement
     whole: bool = True
+    in_order: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -775,7 +784,8 @@ def identify(
         return _identify(case)
     tall = shape[0] > math.prod(shape[1:])
     skip = (_look_for_patterns, _look_at_matrix) if tall else (_look_for_patterns,)
-    return _identify(replace(case, whole=False), skip)
+    in_order = math.prod(shape[1:]) % RUN == 0
+    return _identify(replace(case, whole=False, in_order=in_order), skip)
 
 
 _Look = Callable[["_Case"], Identification | None]
@@ -1000,9 +1010,12 @@ _SLUGS = {
     "sparse": "sparse",
 }
 # How often a fresh tensor has a scale that no recorded scheme gives; and below which chance all
-# tests together speak of training.
+# tests together speak of training. What is, bit for bit, no draw of torch's CPU generator came from
+# elsewhere or has moved, and takes less to convince.
 _UNNAMED = 0.01
-_MOVED = 1e-5
+_MOVED, _MOVED_OR_ELSEWHERE = 1e-5, 1e-3
+# In as many values training shows long before it has moved them by a tenth.
+_TRAINING_SHOWS = 2**18
 
 
 def _look_at_entries(case: _Case) -> Identification:
@@ -1016,20 +1029,23 @@ def _look_at_entries(case: _Case) -> Identification:
     if "normal" in families:
         families.add("truncated_normal")
     schemes = _candidates(m, case.slot, families)
+    torch_draw, schemes = _torch_draw(case, schemes, families)
     # Norms and laws of rows are tested against the tails of the laws known: no law, no test.
     traces = [
         trace
         for chance, trace in sorted(tests)
         if chance < REFUSED / 10 and (fits or "differ in" not in trace)
     ]
-    if fits and not traces and tests:
+    if fits and not traces and tests and not torch_draw:
         weighed = [*tests, _off_zero(m)]
         chances = [chance for chance, _ in weighed]
         chances.append(min(1.0, 4 * max(fitted.chance for fitted in fits)))
         offs = [abs(c.ratio - 1) / c.error for c in schemes if c.error > 0]
         chances.append(max(_normal_tail(min(offs, default=math.inf)), _UNNAMED))
-        if _together(chances) < _MOVED:
+        if _together(chances) < (_MOVED if torch_draw is None else _MOVED_OR_ELSEWHERE):
             traces = [trace for chance, trace in sorted(weighed)[:3] if chance < 0.05]
+            if torch_draw is False:
+                traces.append(_NO_DRAW)
     if not fits and not traces:
         # No law fitted here, but one that a scheme's record brings with it may.
         known = {"uniform", "normal", "truncated_normal", "orthogonal", "sparse"}
@@ -1043,7 +1059,26 @@ def _look_at_entries(case: _Case) -> Identification:
         return blocks or _not_fresh(case, traces)
     if not schemes:
         schemes = tuple(c for f in fits for c in _fitted_scheme(case, f.family, f.params))
-    return _fresh(case, fits, schemes)
+    return _fresh(case, fits, schemes, torch_draw)
+
+
+_NO_DRAW = "bit for bit, no draw of torch's CPU generator"
+
+
+def _torch_draw(
+    case: _Case, schemes: tuple[Candidate, ...], families: set[str]
+) -> tuple[bool | None, tuple[Candidate, ...]]:
+    """Whether torch drew the values, and the schemes that it can have drawn them from."""
+    if not case.in_order:
+        return None, schemes
+    found = {law: is_torch_draw(case.tensor, law) for law in {c.law for c in schemes}}
+    if any(found.values()):
+        return True, tuple(c for c in schemes if found[c.law])
+    if "normal" in families or "truncated_normal" in families:
+        normal = is_torch_normal(case.tensor)  # of whatever std, perhaps rescaled
+        if normal or (normal is False and "uniform" not in families):
+            return normal, schemes
+    return (False if found and None not in found.values() else None), schemes
 
 
 def _not_fresh(case: _Case, traces: list[str]) -> Identification:
@@ -1064,22 +1099,39 @@ def _not_fresh(case: _Case, traces: list[str]) -> Identification:
     return case.found("none", sentence, params, confidence=sure)
 
 
-def _fresh(case: _Case, fits: list[_Fitted], schemes: tuple[Candidate, ...]) -> Identification:
+def _fresh(
+    case: _Case,
+    fits: list[_Fitted],
+    schemes: tuple[Candidate, ...],
+    torch_draw: bool | None,
+) -> Identification:
+    if torch_draw:
+        drawn = {_family_of(candidate.law) for candidate in schemes}
+        fits = [fitted for fitted in fits if fitted.family in drawn] or fits
     params = {name: value for fitted in fits for name, value in fitted.params.items()}
     labels = ", ".join(c.label for c in schemes[:3]) + (" …" if len(schemes) > 3 else "")
+    grain = {
+        True: ", bit for bit a draw of torch's CPU generator",
+        False: f"; {_NO_DRAW}: drawn elsewhere, or changed a little since",
+        None: "",
+    }[torch_draw]
     best = fits[0]
     if len(fits) > 1:
         needed = values_needed(best.law, Normal(best.law.mean, best.law.std))
         sentence = (
             f"{case.n} values cannot tell a uniform from a normal: that takes about "
-            f"{round_count(needed)}. Consistent: {labels}."
+            f"{round_count(needed)}. Consistent: {labels}{grain}."
         )
-        return case.found("cannot_tell", sentence, params, schemes, "cannot tell")
-    sure = "certain" if case.m.finite >= CERTAIN else "likely"
+        found = case.found("cannot_tell", sentence, params, schemes, "cannot tell")
+        return replace(found, torch_draw=torch_draw)
+    enough = _TRAINING_SHOWS if torch_draw is False else CERTAIN
+    sure = "certain" if torch_draw or case.m.finite >= enough else "likely"
     sentence = (
-        f"These {case.n} values follow {best.law.notation}, std {number(case.m.std)}: {labels}."
+        f"These {case.n} values follow {best.law.notation}, std {number(case.m.std)}: "
+        f"{labels}{grain}."
     )
-    return case.found(best.family, sentence, params, schemes, sure)
+    found = case.found(best.family, sentence, params, schemes, sure)
+    return replace(found, torch_draw=torch_draw)
 
 
 # --- parts of a tensor --------------------------------------------------------------------------

@@ -85,7 +85,7 @@ with theory:
     slot = Slot(layer, "weight")
     law = part.law
     st.markdown(
-        f"$${init.formula(slot)}$$\n\n$${init.formula(slot, substituted=True)}$$\n\n"
+        f"$$\n{init.formula(slot)}\n$$\n\n$$\n{init.formula(slot, substituted=True)}\n$$\n\n"
         f"So a weight's law is {law.notation}, of mean {show.cell(law.mean)} and std "
         f"{show.cell(law.std)}.\n\n"
         f"fan_in **{layer.fan_in:,}**, fan_out **{layer.fan_out:,}** as torch counts them."

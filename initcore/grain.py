@@ -1,0 +1,116 @@
+"""Grain: whether values are, bit for bit, such as torch's CPU generator draws.
+
+>>> import torch
+>>> from initcore.laws import Normal
+>>> drawn = torch.empty(64, 64).normal_(0, 0.02, generator=torch.Generator().manual_seed(0))
+>>> is_torch_draw(drawn, Normal(0.0, 0.02)), is_torch_draw(drawn + 1e-6, Normal(0.0, 0.02))
+(True, False)
+
+The generator's uniforms are multiples of 2⁻²⁴, and its normals come from pairs of them (Box and
+Muller 1958), eight places apart in runs of sixteen: inverted, the values fall on that lattice. So
+little as 10⁻⁵ of a std, from training or another generator, takes them off it. The order of the
+pairs is a detail of torch, which a test guards.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.special import bdtrc
+from torch import Tensor
+
+from initcore.laws import Law, Normal, TruncatedNormal, Uniform
+
+Array = npt.NDArray[np.float64]
+
+_STEPS = 2.0**24
+# torch's normal_ fills a tensor in runs of this many values.
+RUN = 16
+# Runs looked at, from all over a large tensor.
+_RUNS = 1024
+# A value counts as on the lattice within this distance from a point of it, in steps; and the share
+# of all values that does.
+_NEAR, _BY_CHANCE = 0.1, 0.2
+# Where rounding to float32 moves the values by less than that.
+_UNIFORM_PART, _RADIUS, _ANGLE = 1 / 8, 0.1, 0.06
+
+
+def is_torch_draw(tensor: Tensor, law: Law) -> bool | None:
+    """Whether a tensor is, bit for bit, a draw of torch's CPU generator from a law.
+
+    ``tensor`` is of any shape, whole, and in memory in the order it was drawn in. None where
+    nothing can be told: types other than float32, views into something larger, laws other than the
+    uniform and, of mean 0, the normal and the truncated normal, and too few values.
+    """
+    runs = _runs(tensor)
+    if runs is None:
+        return None
+    if isinstance(law, Uniform):
+        return _on_lattice(_uniform_steps(runs, law))
+    if not isinstance(law, Normal | TruncatedNormal) or law.loc:
+        return None
+    if isinstance(law, TruncatedNormal) and law.mass <= 0.3:  # torch draws these otherwise
+        return None
+    radius, angle = _radius_steps(runs, law.scale), _angle_steps(runs)
+    if _on_lattice(radius) is False or _on_lattice(angle) is False:
+        return False
+    return _on_lattice(np.concatenate([radius, angle]))
+
+
+def is_torch_normal(tensor: Tensor) -> bool | None:
+    """The same for a normal of mean 0 and whatever std: the angles of the pairs know none."""
+    runs = _runs(tensor)
+    return None if runs is None else _on_lattice(_angle_steps(runs))
+
+
+def _runs(tensor: Tensor) -> Array | None:
+    """Runs of sixteen values from all over a tensor; None where their order is not known."""
+    if tensor.dim() == 2 and not tensor.is_contiguous():
+        tensor = tensor.T
+    if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.storage_offset():
+        return None
+    # The end of a tensor that no run fills is drawn anew, over the last run.
+    count = tensor.numel() // RUN - (1 if tensor.numel() % RUN else 0)
+    if count < 1:
+        return None
+    runs = tensor.reshape(-1)[: count * RUN].reshape(-1, RUN)[:: -(-count // _RUNS)]
+    values: Array = runs.double().numpy()
+    return values
+
+
+def _on_lattice(steps: Array) -> bool | None:
+    """Whether numbers are whole but for rounding, and more of them than by chance."""
+    hits = int((np.abs(steps - np.round(steps)) < _NEAR).sum())
+    if hits > 0.6 * len(steps) and bdtrc(hits - 1, len(steps), _BY_CHANCE) < 1e-9:
+        return True
+    return False if len(steps) >= 8 and hits < 0.4 * len(steps) else None
+
+
+def _single(value: float) -> Any:
+    return np.float64(np.float32(value))
+
+
+def _uniform_steps(runs: Array, law: Uniform) -> Array:
+    span = _single(_single(law.high) - _single(law.low))
+    near_zero = runs[np.abs(runs) < _UNIFORM_PART * span]
+    steps: Array = (near_zero - _single(law.low)) / span * _STEPS
+    return steps
+
+
+def _radius_steps(runs: Array, std: float) -> Array:
+    """Of each pair the uniform of its radius r, 1 − exp(−r²/2), where r is small."""
+    x, y = np.split(runs / _single(std), 2, axis=1)
+    half = (x * x + y * y) / 2
+    steps: Array = -np.expm1(-half[half < _RADIUS]) * _STEPS
+    return steps
+
+
+def _angle_steps(runs: Array) -> Array:
+    """Of each pair the uniform of its angle, the angle ÷ 2π, where that is small."""
+    x, y = np.split(runs, 2, axis=1)
+    angle = np.arctan2(y, x) / (2 * np.pi)
+    steps: Array = angle[(angle > 0) & (angle < _ANGLE)] * _STEPS
+    return steps

@@ -1,0 +1,152 @@
+"""Grain: which values torch's CPU generator can have drawn, bit for bit."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from initcore import Init, Layer, Spec, audit, draw_spec, identify
+from initcore.grain import is_torch_draw, is_torch_normal
+from initcore.laws import Normal, TruncatedNormal, Uniform, constant
+
+DRAWS = {
+    "uniform": Init("uniform", {"a": -0.3, "b": 0.1}),
+    "xavier_uniform": Init("xavier_uniform"),
+    "default": Init("default"),
+    "normal": Init("normal", {"mean": 0.0, "std": 0.02}),
+    "kaiming_normal": Init("kaiming_normal"),
+    "trunc_normal": Init("trunc_normal", {"mean": 0.0, "std": 0.02, "a": -0.04, "b": 0.04}),
+}
+LAYERS = (
+    Layer("linear", (64, 64)),
+    Layer("linear", (77, 33)),  # of no whole number of runs
+    Layer("linear", (700, 500)),
+    Layer("conv2d", (16, 24, 3)),
+)
+
+
+def drawn(init, layer, seed=0, dtype="float32"):
+    spec = Spec(layer, init, seed=seed, dtype=dtype)
+    return draw_spec(spec).weight, init.law(spec.slot("weight"))
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=lambda layer: layer.code)
+@pytest.mark.parametrize("init", DRAWS.values(), ids=DRAWS.keys())
+def test_a_draw_of_torchs_is_one_until_it_is_touched(init, layer):
+    for seed in range(5):
+        weight, law = drawn(init, layer, seed)
+        assert is_torch_draw(weight, law)
+        assert is_torch_draw(weight + 1e-5 * law.std, law) is False
+        assert is_torch_draw(weight * (1 + 1e-5), law) is False
+
+
+@pytest.mark.parametrize("init", DRAWS.values(), ids=DRAWS.keys())
+def test_the_same_law_drawn_by_another_generator_is_no_draw_of_torchs(init):
+    layer = LAYERS[0]
+    _, law = drawn(init, layer)
+    for seed in range(5):
+        chances = np.random.default_rng(seed).random(layer.weight_shape)
+        other = torch.from_numpy(law.quantile(chances).astype(np.float32))
+        assert is_torch_draw(other, law) is False
+
+
+def test_one_step_of_training_leaves_no_draw():
+    layer = nn.Linear(64, 64)
+    nn.init.kaiming_normal_(layer.weight, generator=torch.Generator().manual_seed(0))
+    law = Normal(0.0, (2 / 64) ** 0.5)
+    assert is_torch_draw(layer.weight.detach(), law)
+    x = torch.randn(32, 64, generator=torch.Generator().manual_seed(1))
+    layer(x).square().mean().backward()
+    torch.optim.SGD(layer.parameters(), lr=1e-3).step()
+    assert is_torch_draw(layer.weight.detach(), law) is False
+
+
+def test_the_std_is_told_to_six_digits_and_the_angles_know_none():
+    weight = torch.empty(256, 256).normal_(0, 0.02, generator=torch.Generator().manual_seed(0))
+    assert is_torch_draw(weight, Normal(0.0, 0.02))
+    assert not is_torch_draw(weight, Normal(0.0, 0.02 * (1 + 1e-5)))
+    assert is_torch_normal(weight)
+    assert is_torch_normal(weight * 3.7)
+    assert is_torch_normal(weight + 1e-6) is False
+
+
+def test_the_order_in_memory_counts():
+    weight, law = drawn(DRAWS["kaiming_normal"], LAYERS[2])
+    assert is_torch_draw(weight.T, law)  # a view: what was drawn as (in, out) is read as (out, in)
+    assert is_torch_draw(weight.T.contiguous(), law) is False
+
+
+@pytest.mark.parametrize(
+    ("tensor", "law"),
+    [
+        (torch.zeros(64, 64, dtype=torch.bfloat16), Normal(0.0, 1.0)),
+        (torch.zeros(64, 64, dtype=torch.float64), Normal(0.0, 1.0)),
+        (torch.ones(128, 64)[64:], Normal(0.0, 1.0)),
+        (torch.ones(64, 64), Normal(1.0, 0.1)),
+        (torch.ones(64, 64), TruncatedNormal(0.0, 1.0, 1.0, 2.0)),
+        (torch.ones(64, 64), constant(1.0)),
+        (torch.ones(5, 5), Uniform(-1.0, 1.0)),
+    ],
+    ids=["bfloat16", "float64", "part", "mean", "tail", "constant", "few"],
+)
+def test_nothing_is_said_where_nothing_can_be_told(tensor, law):
+    assert is_torch_draw(tensor, law) is None
+
+
+def test_identify_keeps_the_schemes_that_torch_can_have_drawn_from():
+    layer = Layer("linear", (128, 96))
+    for slug, rival in (("xavier_normal", "kaiming_normal"), ("kaiming_normal", "xavier_normal")):
+        found = identify(drawn(Init(slug), layer)[0], layer)
+        assert found.torch_draw
+        assert found.confidence == "certain"
+        assert {c.scheme for c in found.schemes} >= {slug}
+        assert rival not in {c.scheme for c in found.schemes}
+        assert "bit for bit a draw" in found.sentence
+    weight, law = drawn(Init("normal", {"mean": 0.0, "std": 0.0137}), layer)
+    assert identify(weight, layer).torch_draw  # of a std that no scheme names
+    moved = identify(weight + 1e-4 * law.std, layer)
+    assert moved.family == "normal"
+    assert moved.torch_draw is False
+    assert moved.confidence == "likely"
+    assert "no draw of torch's" in moved.sentence
+
+
+def test_few_values_of_two_possible_families_are_told_apart_by_their_bits():
+    layer = Layer("linear", (10, 30))
+    for slug in ("xavier_uniform", "xavier_normal"):
+        for seed in range(10):
+            found = identify(drawn(Init(slug), layer, seed)[0], layer)
+            assert found.family in ("cannot_tell", slug.removeprefix("xavier_"))
+            assert not found.torch_draw or found.family != "cannot_tell"
+
+
+def test_an_audit_tells_a_draw_from_what_moved_a_little_also_from_a_file(tmp_path):
+    model = nn.Sequential(nn.Linear(96, 128), nn.ReLU(), nn.Linear(128, 96), nn.Linear(96, 64))
+    for seed, layer in enumerate((model[0], model[2], model[3])):
+        nn.init.kaiming_normal_(layer.weight, generator=torch.Generator().manual_seed(seed))
+        nn.init.zeros_(layer.bias)
+    before = tmp_path / "before.pt"
+    torch.save(model.state_dict(), before)
+    with torch.no_grad():
+        model[0].weight += 1e-4 * torch.randn(
+            model[0].weight.shape, generator=torch.Generator().manual_seed(9)
+        )
+    torch.save(model.state_dict(), tmp_path / "after.pt")
+    for source in (model, model.state_dict(), tmp_path / "after.pt"):
+        rows = {row.name: row for row in audit(source).tensors}
+        draws = {name: row.study.identification.torch_draw for name, row in rows.items()}
+        assert draws["0.weight"] is False
+        assert draws["2.weight"]
+        assert draws["3.weight"]
+        assert rows["0.weight"].state == "at init"  # nothing else is trained: drawn elsewhere
+    # Against where it came from, it has changed; by its law alone it would be a fresh draw.
+    codes = {f.code: f.tensors for f in audit(model, against=before).findings}
+    assert codes["changed"] == ("0.weight",)
+    assert "not_loaded" not in codes
+    # Among trained weights nobody can say whether it is.
+    with torch.no_grad():
+        model[2].weight += 3 * torch.outer(torch.ones(96), torch.linspace(-1, 1, 128)) / 96
+    rows = {row.name: row for row in audit(model).tensors}
+    assert rows["2.weight"].state == "trained"
+    assert rows["0.weight"].state == "unknown"
+    assert rows["3.weight"].state == "at init"
