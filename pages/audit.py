@@ -87,13 +87,12 @@ def open_row(names: list[str]) -> None:
 
 def show_table(made: Audit, by_name: dict[str, list[Finding]]) -> None:
     """All tensors, to sort, to filter and to open."""
-    # The table's own buttons, which appear above its right end, must not cover a whole control.
-    left, right = st.columns([1, 3])
-    with right:
+    left, right = st.columns([3, 1])
+    with left:
         found = controls.text(
             "Find a tensor", "find", "c_proj, layers.3, embedding …", icon=":material/search:"
         )
-    with left:
+    with right:
         severity = controls.choice(
             "Findings", ["all", *SEVERITIES], "all", "severity", "The gravest finding."
         )
@@ -107,6 +106,8 @@ def show_table(made: Audit, by_name: dict[str, list[Finding]]) -> None:
     if not lines:
         st.info("No tensor is like that.", icon=":material/search_off:")
         return
+    # Also keeps the table's own buttons, above its right end, off the controls.
+    st.caption(f"{len(lines):,} of {len(made.tensors):,} tensors.")
     names = [str(one["tensor"]) for one in lines]
     opened = st.session_state.get(TENSOR)
     # All three, as the browser states it: what differs would count as a choice of the visitor's.

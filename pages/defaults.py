@@ -48,15 +48,15 @@ with st.container(border=True):
         f"{icon} {verdict} on torch {torch.__version__}: {len(DEFAULTS)} modules were constructed "
         f"just now with seed {seed}, and each tensor measured against its closed form."
     )
-st.caption(
-    "in, out: features or channels; k: product of the kernel; E: embedding dimension; ff: width of "
-    "the feed-forward part. A claim fails where fewer than one draw in a thousand lies as far off."
-)
 found = controls.text(
     "Find a module or a tensor",
     "find",
     "Linear, weight_hh, norm …",
     icon=":material/search:",
+)
+st.caption(
+    "in, out: features or channels; k: product of the kernel; E: embedding dimension; ff: width of "
+    "the feed-forward part. A claim fails where fewer than one draw in a thousand lies as far off."
 )
 if found:
     text = frame["module"] + " " + frame["tensors"] + " " + frame["note"]

@@ -116,13 +116,13 @@ with diagram:
 with curves:
     st.subheader(f"Depth scales at σ_b {show.cell(bias_std)}", anchor=False)
     show.chart(scales(scales_of(slug, bias_std), chosen, critical, palette), "scales")
+show.table(rows, "χ, fixed points and depth scales of the points in the plane")
 st.caption(
     "Everything here is derived by quadrature, nothing measured. χ: factor of a gradient's second "
     "moment per layer. Ordered (χ < 1): inputs become alike, gradients vanish. Chaotic (χ > 1): "
     "inputs part, gradients explode. ξ: layers in which what is left of a difference falls by a "
     "factor e; signals survive to about 6 ξ_c (Schoenholz et al. 2017)."
 )
-show.table(rows, "χ, fixed points and depth scales of the points in the plane")
 if note:
     st.info(f"{network.weight.slug} has no place in the plane. {note}", icon=":material/info:")
 

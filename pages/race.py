@@ -127,6 +127,7 @@ if view == "sweep":
         }
         for name, line in zip(spec.names, made.means, strict=True)
     ]
+    st.subheader("In numbers", anchor=False)
     show.table(rows, "Final training loss by scheme and learning rate")
     controls.full_link("race")
     st.stop()
