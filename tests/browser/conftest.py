@@ -15,7 +15,6 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import urlopen
 
 import pytest
-import torch
 from playwright.sync_api import expect, sync_playwright
 
 from initcore import draw_spec, snippet
@@ -25,6 +24,10 @@ ROOT = Path(__file__).parents[2]
 HOST = "127.0.0.1"
 SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"]'
 SETTLED += '[data-test-script-state="notRunning"]'
+DRAWN = """() => [...document.querySelectorAll('.js-plotly-plot')].every(plot => {
+    const box = plot.querySelector('svg.main-svg')?.getBoundingClientRect();
+    return box?.width > 50 && box.height > 50 && plot._fullData.length > 0;
+})"""
 # Slow machines draw a page in seconds; a condition that never holds fails after this long.
 PATIENCE = 60_000
 # High enough to hold all controls: a list of options closes when the page is scrolled.
@@ -104,15 +107,6 @@ def timed_server(tmp_path):
         yield url, worked
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """As the server: what the tests draw beside it is equal to the bit, and says the same."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="session")
 def browser():
     with sync_playwright() as playwright:
@@ -189,6 +183,20 @@ def settle():
         return tab
 
     return settle
+
+
+@pytest.fixture
+def see_charts():
+    """Wait until so many charts are drawn; each has a name with numbers in it."""
+
+    def see_charts(tab, count):
+        expect(tab.get_by_role("figure")).to_have_count(count)
+        expect(tab.locator(".js-plotly-plot")).to_have_count(count)
+        tab.wait_for_function(DRAWN)
+        for figure in tab.get_by_role("figure").all():
+            assert re.search(r"\d", figure.get_attribute("aria-label"))
+
+    return see_charts
 
 
 @pytest.fixture

@@ -18,15 +18,6 @@ from initcore.recipes import apply_recipe, parse_recipe
 from tests.initcore.families import FAMILIES, SIZES
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """The audit has threads of its own; torch's beside them wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def alarms(checked, severities=("error", "warning")):
     return [f for f in checked.findings if f.severity in severities]
 

@@ -5,7 +5,6 @@ import re
 from dataclasses import replace
 
 import pytest
-import torch
 
 from initcore import Init, InitError, papers
 from initcore.papers import PAPERS, Result, Row, as_dict, get_paper, near, within
@@ -16,15 +15,6 @@ DISAGREE = {"pennington-2017": ["Largest σ²: linear, Gaussian, 8 layers"]}
 
 def wrong(result):
     return [row.what for row in result.rows if not row.agrees]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """As in the app: where cores are shared, torch's threads wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("paper", PAPERS, ids=lambda paper: paper.slug)

@@ -82,14 +82,6 @@ def test_a_snippet_says_no_more_than_it_must():
     assert snippet(Spec(LAYERS[0], Init("normal"))).count("manual_seed") == 1
 
 
-@pytest.fixture
-def threads():
-    """Sets the number of torch's threads, for one test."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def test_a_decomposition_is_made_on_as_many_threads_as_the_draw(threads):
     # From about 64 × 64 on, torch.linalg.qr rounds otherwise on two threads.
     spec = Spec(Layer("linear", (100, 100)), Init("orthogonal"))

@@ -50,9 +50,6 @@ def normal(rows, columns, seed=0, std=1.0):
     return std * torch.randn(rows, columns, generator=generator, dtype=torch.float64)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 # --- singular values ----------------------------------------------------------------------------
 
 

@@ -51,9 +51,6 @@ def run(state, steps):
     return state
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 # --- what is trained ----------------------------------------------------------------------------
 
 
@@ -184,10 +181,11 @@ def test_any_executor_gives_the_same_to_the_bit(make):
         np.testing.assert_array_equal(sweep(spec, (0.1, 0.01), None, executor).losses, swept.losses)
 
 
-def test_torchs_threads_and_generator_are_left_alone():
-    threads, before = torch.get_num_threads(), torch.get_rng_state()
+def test_torchs_threads_and_generator_are_left_alone(threads):
+    threads(2)
+    before = torch.get_rng_state()
     race(SMALL)
-    assert torch.get_num_threads() == threads
+    assert torch.get_num_threads() == 2
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-import torch
 from streamlit.testing.v1 import AppTest
 
 from ui import reports
@@ -19,14 +18,10 @@ APP = Path(__file__).parents[2] / "app.py"
 
 @pytest.fixture(autouse=True)
 def a_fresh_server(monkeypatch):
-    """No report of another test, the limits' defaults, and torch on one thread as in the app."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """No report of another test, and the limits' defaults."""
     monkeypatch.setattr(reports, "_reports", Kept(reports._KEPT))
     monkeypatch.delenv("INITCORE_HOLD_MB", raising=False)
     monkeypatch.delenv("INITCORE_STREAM_MB", raising=False)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -10,11 +10,8 @@ from ui import entry
 
 @pytest.fixture
 def a_new_server():
-    before = torch.get_num_threads()
     entry._prepare_server.cache_clear()
     gc.unfreeze()
-    yield
-    torch.set_num_threads(before)
 
 
 def test_visitors_share_the_cores_and_imports_are_no_garbage_to_look_through(
@@ -27,7 +24,7 @@ def test_visitors_share_the_cores_and_imports_are_no_garbage_to_look_through(
     assert gc.get_freeze_count() <= frozen  # once, or what pages leave behind would never be freed
 
 
-def test_torch_starts_no_threads_of_its_own(a_new_server):
-    torch.set_num_threads(2)
+def test_torch_starts_no_threads_of_its_own(a_new_server, threads):
+    threads(2)
     entry._prepare_server()
     assert torch.get_num_threads() == 1
