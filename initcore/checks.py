@@ -437,7 +437,11 @@ def _check_default(model: Model) -> Iterator[Finding]:
     Code that initialises goes by the type of a layer: a type that was left alone altogether may be
     meant, as the classifier of a ResNet is.
     """
-    rows = [(row, found) for row, found, _ in _unjudged(model.matrices)]
+    rows = [
+        (row, found)
+        for row, found, _ in _unjudged(model.matrices)
+        if not _left_by_attention(row.name, model)
+    ]
     left = [row for row, found in rows if _is_default(found)]
     changed = {_type(row) for row, found in rows if not _is_default(found)}
     if not left or 2 * len(left) >= len(rows):
@@ -455,6 +459,12 @@ def _check_default(model: Model) -> Iterator[Finding]:
                 "extend the initialisation to these modules, if the default is not meant",
                 "warning" if severity == "warning" else "info",
             )
+
+
+def _left_by_attention(name: str, model: Model) -> bool:
+    """Whether torch's own attention leaves a weight at the default, beside q, k and v by Xavier."""
+    above, found, _ = name.rpartition("out_proj.weight")
+    return bool(found) and f"{above}q_proj_weight" in model.entries
 
 
 def _type(row: Audited) -> str:

@@ -383,8 +383,11 @@ def _runs(energies: Array, row: int) -> list[tuple[int, int]]:
 
     Each cut is the one of the largest likelihood ratio between two scales; it takes a change of
     10 % that chance does not make, and makes at once: the slow drift of a trained vocabulary does
-    not.
+    not. A single row of zeros is padding, and has no scale.
     """
+    zero = energies == 0
+    if np.count_nonzero(zero) == 1:
+        energies = np.where(zero, np.median(energies), energies)
     return _cuts(energies, row, 0, len(energies), 4) if len(energies) > 1 else []
 
 
