@@ -1,7 +1,9 @@
 """No false alarms: correct models at three sizes and ten seeds are no error to an audit."""
 
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from initcore.defaults import DEFAULTS, construct
 from initcore.draw import torch_seeded
 from initcore.models import build_model
 from initcore.recipes import RECIPES, apply_recipe, parse_recipe
+from initcore.survey import _spikes
 from tests.initcore.families import FAMILIES, Size
 
 SEEDS = range(10)
@@ -156,3 +159,26 @@ def test_a_normal_may_show_little_of_its_tails_and_a_cut_one_is_told(errors):
         inside = values[values.abs() < cut * 0.02][: 150 * 100].reshape(150, 100)
         found = errors({"fc.weight": inside / inside.std() * 0.02}, "gpt2", False, ("warning",))
         assert bool(found) is told, cut
+
+
+# --- what is there by chance --------------------------------------------------------------------
+
+
+def test_values_close_about_a_mean_are_not_one_draw(errors):
+    generator = torch.Generator().manual_seed(0)
+    state = {
+        f"bn{i}.weight": torch.empty(64).normal_(i, 0.005 * i, generator=generator) for i in (1, 2)
+    }
+    assert not errors(state, severities=("warning",))
+    assert errors({name: t - t.mean() for name, t in state.items()}, severities=("warning",)) == []
+    twice = {"bn1.weight": state["bn1.weight"] - 1, "bn2.weight": 2 * (state["bn1.weight"] - 1)}
+    assert errors(twice, severities=("warning",))
+
+
+@pytest.mark.parametrize(("piled", "told"), [(5, False), (12, True), (40, True)])
+def test_a_few_values_at_an_end_are_no_truncation(piled, told):
+    """Beside 7 values in the next 16 of 3,000 bins, 5 at the end are an accident."""
+    values = torch.linspace(-1, 1, 3000, dtype=torch.float64)[torch.arange(3000) % 16 < 7]
+    values = torch.cat([values, torch.full((piled - 1,), -1.0, dtype=torch.float64)])
+    counts = np.histogram(values.numpy(), 3000)[0]
+    assert (_spikes(SimpleNamespace(counts=counts))[0] > 0) is told
