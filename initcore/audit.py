@@ -322,7 +322,11 @@ def assert_init(module: Source, recipe: str | Path | Recipe) -> None:
 
 
 def _choose(studies: Sequence[Study], dims: Dims) -> tuple[Agreement, ...]:
-    """Every recipe with how well it fits, the best first."""
+    """Every recipe with how well it fits, the best first.
+
+    One that speaks of every matrix and that nothing contradicts is right, whatever another may add
+    on biases and norms; else what agrees is weighed.
+    """
     measured = [s for s in studies if s.measurement and not s.tied and s.place.role != "buffer"]
     total = sum(study.entry.count for study in measured)
     fits = []
@@ -330,7 +334,11 @@ def _choose(studies: Sequence[Study], dims: Dims) -> tuple[Agreement, ...]:
         rows = [audited(study, recipe, dims) for study in measured]
         agreeing = [row for row in rows if row.agrees]
         right = sum(row.study.entry.count for row in agreeing)
-        fits.append(Agreement(recipe, len(measured), len(agreeing), total, right))
-    # By parameters alone one large embedding would decide; by tensors alone the biases would.
-    fits.sort(key=lambda fit: -(fit.share + fit.agreeing / max(fit.tensors, 1)))
-    return tuple(fits)
+        fit = Agreement(recipe, len(measured), len(agreeing), total, right)
+        met = all(
+            row.agrees or (row.agrees is None and len(row.study.place.shape) < 2) for row in rows
+        )
+        # By parameters alone one large embedding would decide; by tensors alone the biases would.
+        fits.append((met, fit.share + fit.agreeing / max(fit.tensors, 1), fit))
+    fits.sort(key=lambda scored: scored[:2], reverse=True)
+    return tuple(fit for _, _, fit in fits)

@@ -35,7 +35,7 @@ _RUNS = 1024
 # of all values that does.
 _NEAR, _BY_CHANCE = 0.1, 0.2
 # Where rounding to float32 moves the values by less than that.
-_UNIFORM_PART, _RADIUS, _ANGLE = 1 / 8, 0.1, 0.06
+_UNIFORM_PART, _RADIUS, _ANGLE = 1 / 8, 0.05, 0.05
 
 
 def is_torch_draw(tensor: Tensor, law: Law) -> bool | None:
@@ -52,12 +52,15 @@ def is_torch_draw(tensor: Tensor, law: Law) -> bool | None:
         return _on_lattice(_uniform_steps(runs, law))
     if not isinstance(law, Normal | TruncatedNormal) or law.loc:
         return None
-    if isinstance(law, TruncatedNormal) and law.mass <= 0.3:  # torch draws these otherwise
-        return None
+    kept = 1.0
+    if isinstance(law, TruncatedNormal):
+        if law.mass <= 0.3:  # torch draws these otherwise
+            return None
+        kept = law.mass**2  # pairs of which neither is drawn again
     radius, angle = _radius_steps(runs, law.scale), _angle_steps(runs)
     if _on_lattice(radius) is False or _on_lattice(angle) is False:
         return False
-    return _on_lattice(np.concatenate([radius, angle]))
+    return _on_lattice(np.concatenate([radius, angle]), kept)
 
 
 def is_torch_normal(tensor: Tensor) -> bool | None:
@@ -81,10 +84,11 @@ def _runs(tensor: Tensor) -> Array | None:
     return values
 
 
-def _on_lattice(steps: Array) -> bool | None:
-    """Whether numbers are whole but for rounding, and more of them than by chance."""
+def _on_lattice(steps: Array, kept: float = 1.0) -> bool | None:
+    """Whether numbers are whole but for rounding: a share of them, and the others by chance."""
     hits = int((np.abs(steps - np.round(steps)) < _NEAR).sum())
-    if hits > 0.6 * len(steps) and bdtrc(hits - 1, len(steps), _BY_CHANCE) < 1e-9:
+    least = 0.8 * (kept + (1 - kept) * _BY_CHANCE)
+    if hits > least * len(steps) and bdtrc(hits - 1, len(steps), _BY_CHANCE) < 1e-9:
         return True
     return False if len(steps) >= 8 and hits < 0.4 * len(steps) else None
 

@@ -211,7 +211,7 @@ class Normal(Law):
 
 # Nodes and weights of Gauss-Legendre quadrature on [-1, 1]: spectral accuracy for the smooth
 # densities below, whose effective support is at most 18 standard deviations wide.
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(128)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(128)
 
 
 @dataclass(frozen=True)
@@ -267,8 +267,8 @@ class TruncatedNormal(Law):
         mode = min(max(0.0, alpha), beta)
         reach = math.sqrt(mode * mode + 80.0)
         lo, hi = max(alpha, -reach), min(beta, reach)
-        z = lo + (hi - lo) * (_NODES + 1) / 2
-        weight = _WEIGHTS * np.exp(-0.5 * (z * z - mode * mode))
+        z = lo + (hi - lo) * (NODES + 1) / 2
+        weight = WEIGHTS * np.exp(-0.5 * (z * z - mode * mode))
         weight /= weight.sum()
         mean = float(weight @ z)
         deviation = z - mean

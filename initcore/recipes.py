@@ -594,15 +594,18 @@ RECIPES: tuple[Recipe, ...] = (
         "PyTorch's defaults",
         "reset_parameters of torch.nn's modules",
         (
-            _r(module="Transformer", role=f"{_LINEARS}", law="xavier_uniform"),
+            _r(module="Transformer", role=_LINEARS, law="xavier_uniform"),
             _r(name=r".*in_proj_weight", law="xavier_uniform"),
             _r(name=r".*[qkv]_proj_weight", law="xavier_uniform"),
             _r(module="MultiheadAttention", role="bias", law="zeros"),
             _r(name=r".*in_proj_bias", law="zeros"),
+            # Names do not say whether attention is torch's own, and layers nn.Transformer's.
+            _r(name=r".*out_proj\.bias", law="zeros", also=[_law("default")]),
+            _r(module="Transformer(En|De)coderLayer", role=_LINEARS, law="default"),
             _r(
-                name=r".*(self|multihead)_attn\.out_proj\.bias",
-                law="zeros",
-                also=[_law("default")],
+                name=r".*(en|de)coder\.layers\.\d+\.(self_attn|multihead_attn|linear).*weight",
+                law="default",
+                also=[_law("xavier_uniform")],
             ),
             _r(name=r".*bias_[kv]", role="token", law="normal", std="1 / sqrt(d)"),
             _r(

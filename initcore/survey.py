@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import betainc
 from torch import Tensor, nn
 
 from initcore.checkpoint import PIECE, Entry, Source, Values, entries, in_pieces
@@ -289,6 +290,10 @@ def _conclude(place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index],
     )
 
 
+# The chance below which values at an end are no accident: a model has thousands of tensors.
+_PILED = 1e-7
+
+
 def _spikes(m: Measurement) -> tuple[int, int]:
     """Values at the smallest and the largest, 0 where they continue what lies beside them."""
     held = np.trim_zeros(m.counts)
@@ -296,8 +301,10 @@ def _spikes(m: Measurement) -> tuple[int, int]:
         return 0, 0
     ends = []
     for run in (held, held[::-1]):
-        count, beside = int(run[0]), float(np.mean(run[1:17]))
-        ends.append(count if count >= 5 and count > 10 * max(beside, 0.1) else 0)
+        count, beside = int(run[0]), int(run[1:17].sum())
+        piled = count >= 5 and count > 10 * max(beside / 16, 0.1)
+        # The extreme is there in any case; by chance the others would spread over all 17 bins.
+        ends.append(count if piled and betainc(count - 1, beside + 1, 1 / 17) < _PILED else 0)
     return ends[0], ends[1]
 
 
@@ -383,8 +390,11 @@ def _runs(energies: Array, row: int) -> list[tuple[int, int]]:
 
     Each cut is the one of the largest likelihood ratio between two scales; it takes a change of
     10 % that chance does not make, and makes at once: the slow drift of a trained vocabulary does
-    not.
+    not. A single row of zeros is padding, and has no scale.
     """
+    zero = energies == 0
+    if np.count_nonzero(zero) == 1:
+        energies = np.where(zero, np.median(energies), energies)
     return _cuts(energies, row, 0, len(energies), 4) if len(energies) > 1 else []
 
 

@@ -46,17 +46,20 @@ def held_against(study: Study, expected: Expectation) -> list[Verdict]:
     assert study.measurement is not None
     assert study.identification is not None
     whole = study.identification
-    if any(part.name == "centre" for part in expected.parts):
-        delta = whole.family == "delta_orthogonal" and _near(whole.params["scale"].value, 1.0)
-        part = next(part for part in expected.parts if part.name == "centre")
+    centre = next((part for part in expected.parts if part.name == "centre"), None)
+    if centre and len(expected.parts) > 1:  # a kernel of one tap is an orthogonal matrix
+        option = centre.options[0]
+        delta = whole.family == "delta_orthogonal"
+        delta = delta and _near(whole.params["scale"].value, option.law.high)
         code = "" if delta else "law"
-        option = part.options[0]
         return [Verdict("", study.measurement, whole, option, code, math.nan, math.nan)]
     verdicts = []
     for part in expected.parts:
         parts = [block for block in study.blocks if block.index == part.index]
-        if not part.index:
-            differing = [block for block in study.blocks if block.identification]
+        if not part.index and not all(_is_pattern(option.law) for option in part.options):
+            differing = [
+                block for block in study.blocks if block.identification and not _is_padding(block)
+            ]
             parts = list(study.segments) or differing
         if not parts:
             parts = [Block("", (), study.measurement, whole)]
@@ -65,6 +68,16 @@ def held_against(study: Study, expected: Expectation) -> list[Verdict]:
             each = [_verdict(block, found, option) for option in part.options]
             verdicts.append(min(each, key=_badness))
     return verdicts
+
+
+def _is_pattern(law: Law) -> bool:
+    """Whether the values are at known places, as an identity's: its parts must differ."""
+    return law.is_discrete and not isinstance(law, Constant)
+
+
+def _is_padding(block: Block) -> bool:
+    """Whether a part is the row of padding_idx and zero, which is right in any recipe."""
+    return block.name == "padding" and block.measurement.zeros == block.measurement.count
 
 
 def _badness(verdict: Verdict) -> tuple[bool, float]:
@@ -78,6 +91,7 @@ def _near(value: float, target: float) -> bool:
 
 # A model has thousands of tensors, and one false alarm among a million of them is one too many.
 _ERRORS = 5.5
+_CHANCE = math.erfc(_ERRORS / math.sqrt(2))
 # Families whose values a law can have produced; a law beside these is deterministic.
 _FAMILIES = {
     "uniform": {"uniform"},
@@ -99,7 +113,7 @@ def _verdict(block: Block, found: Identification, option: Option) -> Verdict:
     if isinstance(law, Constant):
         rounded = float(torch.tensor(law.value, dtype=getattr(torch, m.dtype)))
         return say("" if m.min == m.max == rounded else "value")
-    if law.is_discrete:
+    if _is_pattern(law):
         kinds = {"eye", "dirac", "ones", "constant"}
         scale = found.params.get("scale") or found.params.get("value")
         right = found.family in kinds and scale is not None and _near(scale.value, law.high)
@@ -109,6 +123,10 @@ def _verdict(block: Block, found: Identification, option: Option) -> Verdict:
     ratio, error = m.std / law.std, std_error(law, m.finite)
     if not m.std:
         return say("scale", ratio, error)
+    if isinstance(law, HaarCoordinate) and m.finite == law.dimension:
+        # A single row or column may be of any family; its length is the gain.
+        ratio = math.sqrt(m.sums[0] + m.finite * m.mean**2) / law.scale
+        return say("scale" if abs(ratio - 1) > NEGLIGIBLE_STD else "", ratio, 0.0)
     allowed = max(NEGLIGIBLE_STD, _ERRORS * error * (1 + error))
     if isinstance(law, HaarCoordinate) and found.family == "orthogonal":
         # The gain is known to rounding; the entries of a small matrix leave their std to chance.
@@ -132,8 +150,11 @@ def _families(law: Law, m: Measurement) -> set[str]:
     # What is cut so far out that values reach it seldom looks like either.
     if isinstance(law, TruncatedNormal) and m.finite * (1 - law.mass) < 20:
         families.add("normal")
-    if isinstance(law, Normal) and m.finite < 4096:
-        families.add("truncated_normal")
+    if isinstance(law, Normal):
+        # Of ten thousand normals one shows so little of its tails that it looks cut.
+        inside = float(law.cdf(m.max) - law.cdf(m.min))
+        if inside**m.finite > _CHANCE:
+            families.add("truncated_normal")
     if isinstance(law, HaarCoordinate) and law.dimension < 4:
         families |= {"uniform", "normal"}
     return families

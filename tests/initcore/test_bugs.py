@@ -14,8 +14,7 @@ from initcore.draw import torch_seeded
 from initcore.errors import InitError
 from initcore.findings import CODES
 from initcore.models import MODELS, build_model
-from initcore.recipes import apply_recipe, parse_recipe
-from tests.initcore.families import FAMILIES, SIZES
+from initcore.recipes import parse_recipe
 
 
 def alarms(checked, severities=("error", "warning")):
@@ -341,18 +340,7 @@ def test_faults_outside_the_corpus_are_found_by_the_same_principles(bug):
     assert_silent(bug)
 
 
-# --- no false alarms ----------------------------------------------------------------------------
-
-QUICK = [(size, seed) for seed, size in enumerate(SIZES)]
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_a_family_as_its_own_code_draws_it_is_no_error(name):
-    build, slug = FAMILIES[name]
-    for size, seed in QUICK:
-        with torch_seeded(seed):
-            model = build(size)
-        assert not alarms(audit(model, slug), ["error"]), (name, size, seed)
+# --- no false alarms, see also test_alarms.py -----------------------------------------------------
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.slug)
@@ -362,15 +350,6 @@ def test_a_built_in_model_is_no_error_but_for_the_copies_of_torchs_encoder(model
         assert {finding.code for finding in found} == (
             {"identical"} if model.slug == "encoder" else set()
         )
-
-
-@pytest.mark.parametrize("name", FAMILIES)
-def test_what_a_recipe_draws_agrees_with_it(name):
-    build, slug = FAMILIES[name]
-    with torch_seeded(0):
-        model = build(SIZES[0])
-    apply_recipe(model, slug, seed=9)
-    assert not alarms(audit(model, slug), ["error"])
 
 
 def test_a_weight_normed_layer_is_its_directions_and_no_error():

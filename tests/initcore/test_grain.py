@@ -61,6 +61,13 @@ def test_one_step_of_training_leaves_no_draw():
     assert is_torch_draw(layer.weight.detach(), law) is False
 
 
+def test_half_a_draw_is_none():
+    for init in DRAWS.values():
+        weight, law = drawn(init, LAYERS[2])
+        weight[::3] += 1e-4 * law.std  # as the rows of an embedding that were used
+        assert is_torch_draw(weight, law) is None
+
+
 def test_the_std_is_told_to_six_digits_and_the_angles_know_none():
     weight = torch.empty(256, 256).normal_(0, 0.02, generator=torch.Generator().manual_seed(0))
     assert is_torch_draw(weight, Normal(0.0, 0.02))
