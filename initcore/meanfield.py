@@ -268,9 +268,10 @@ def phase_plane(activation: Activation, cells: int = 61) -> PhasePlane:
     """χ and the critical line, by quadrature."""
     weight_std = np.linspace(_LOWEST_WEIGHT, highest_weight(activation), cells)
     bias_std = np.linspace(0, _HIGHEST_BIAS, cells)
-    w, b = np.meshgrid(weight_std**2, bias_std**2)
     critical = np.sqrt(critical_weight_var(activation, bias_std**2))
-    return PhasePlane(weight_std, bias_std, chi(activation, w, b), critical)
+    # Row by row: the quadrature of all points at once would take 100 MB.
+    rows = [chi(activation, weight_std**2, np.full(cells, b)) for b in bias_std**2]
+    return PhasePlane(weight_std, bias_std, np.stack(rows), critical)
 
 
 def depth_scales(activation: Activation, bias_std: float, points: int = 81) -> DepthScales:

@@ -23,15 +23,6 @@ SIZES = (Size(16, 1, 2, 40), Size(24, 2, 4, 60), Size(32, 3, 4, 100))
 WIDTHS = (8, 32)  # the Defaults page has the third, 64
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """The tensors are small: threads would wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def errors():
     """What an audit calls an error, as text; the true one of copied layers left out."""
