@@ -480,11 +480,13 @@ def _owner(name: str) -> tuple[str, str]:
 class _Beside:
     """What a tensor's neighbours say of it: the paths of modules that hold telling names.
 
-    scales: a vector called weight, or running statistics: a norm. attention: packed projections.
-    transformer: an attention module. biases: sizes of the biases.
+    scales: a vector called weight, or running statistics: a norm. tables: weight and bias of one
+    shape: a norm over several axes. attention: packed projections. transformer: an attention
+    module. biases: sizes of the biases.
     """
 
     scales: frozenset[str]
+    tables: frozenset[str]
     attention: frozenset[str]
     transformer: frozenset[str]
     biases: Mapping[str, int]
@@ -499,12 +501,20 @@ class _Beside:
             if leaf.startswith(("in_proj_", "q_proj_")):
                 attention.add(path)
                 transformer.add(path.rpartition(".")[0])
+        shapes = {_owner(place.name): place.shape for place in found}
+        # No layer has a bias of its weight's shape; a norm over several axes has.
+        tables = {
+            path
+            for (path, leaf), shape in shapes.items()
+            if leaf == "weight" and len(shape) > 1 and shapes.get((path, "bias")) == shape
+        }
         biases = {
             place.name.lower().removesuffix(".bias"): place.shape[0]
             for place in found
             if place.name.endswith("bias") and len(place.shape) == 1
         }
-        return cls(frozenset(scales), frozenset(attention), frozenset(transformer), biases)
+        paths = (frozenset(paths) for paths in (scales, tables, attention, transformer))
+        return cls(*paths, biases)
 
 
 def _with_role(place: Place, beside: _Beside) -> Place:
@@ -542,6 +552,8 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
     # The name of a norm holds beta and gamma, too; a causal mask may be called bias.
     norm = bool(_NORM.search(path if leaf in {"weight", "bias"} else path.rpartition(".")[0]))
     norm = norm or path in beside.scales
+    if path in beside.tables and leaf in {"weight", "bias"}:
+        return "norm_bias" if leaf == "bias" else "norm"
     if rank <= 1 and norm and leaf not in {"running_mean", "running_var", "num_batches_tracked"}:
         return "norm_bias" if leaf in {"bias", "beta"} else "norm"
     if leaf == "bias" and rank != 2:

@@ -88,6 +88,12 @@ def test_torchs_attention_and_its_transformer_are_recognised_in_a_file(errors):
     assert not errors(split, None, severities=("error", "warning"))
 
 
+def test_a_norm_over_several_axes_is_recognised_in_a_file(errors):
+    for module in (nn.LayerNorm((8, 6)), nn.Sequential(nn.Linear(6, 6), nn.LayerNorm((8, 6)))):
+        for recipe in ("torch", "auto", None):
+            assert not errors(module.state_dict(), recipe, severities=("error", "warning")), recipe
+
+
 # --- recipes ------------------------------------------------------------------------------------
 
 
