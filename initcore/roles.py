@@ -485,10 +485,10 @@ class _Beside:
     module. biases: sizes of the biases.
     """
 
-    scales: frozenset[str]
-    tables: frozenset[str]
-    attention: frozenset[str]
-    transformer: frozenset[str]
+    scales: set[str]
+    tables: set[str]
+    attention: set[str]
+    transformer: set[str]
     biases: Mapping[str, int]
 
     @classmethod
@@ -513,8 +513,7 @@ class _Beside:
             for place in found
             if place.name.endswith("bias") and len(place.shape) == 1
         }
-        paths = (frozenset(paths) for paths in (scales, tables, attention, transformer))
-        return cls(*paths, biases)
+        return cls(scales, tables, attention, transformer, biases)
 
 
 def _with_role(place: Place, beside: _Beside) -> Place:
