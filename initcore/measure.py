@@ -35,6 +35,7 @@ from initcore.laws import LARGEST, SMALLEST, Law
 Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+_Ends = tuple[float, float]  # the smallest value and the largest
 
 # √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
 CRITICAL_5 = 1.358
@@ -469,10 +470,19 @@ class Heat:
 
 
 class _Pass:
-    """The running state of one measurement; ``add`` takes the blocks, ``result`` ends it."""
+    """The running state of one measurement; ``add`` takes the blocks, ``result`` ends it.
 
-    def __init__(self, grid: Grid | HalfGrid, dtype: str, heat: Heat | None = None) -> None:
-        self.grid, self.dtype, self.heat = grid, dtype, heat
+    ``ends`` are the extremes of all values, if they are known and finite: two passes less.
+    """
+
+    def __init__(
+        self,
+        grid: Grid | HalfGrid,
+        dtype: str,
+        heat: Heat | None = None,
+        ends: _Ends | None = None,
+    ) -> None:
+        self.grid, self.dtype, self.heat, self.ends = grid, dtype, heat, ends
         self.count = self.nonfinite = self.zeros = self.below = self.above = 0
         self.min, self.max = math.inf, -math.inf
         self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
@@ -503,6 +513,8 @@ class _Pass:
         total: float | None = None
         if self.heat:
             total, low, high = self.heat.add(offset, values)
+        elif self.ends:
+            low, high = self.ends
         else:
             low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -644,16 +656,18 @@ def grid_for(law: Law, count: int, dtype: str, mark: float | None = None) -> Gri
     return HalfGrid(dtype) if DTYPES[dtype].itemsize == 2 else Grid.of_law(law, count, mark)
 
 
-def finite_ends(tensor: Tensor) -> tuple[float, float]:
+def finite_ends(tensor: Tensor) -> _Ends:
     """The smallest and the largest finite value; (inf, -inf) where there is none."""
-    low, high = (float(end) for end in torch.aminmax(tensor))
-    if math.isfinite(low) and math.isfinite(high):
-        return low, high
+    ends = _aminmax(tensor)
+    if all(math.isfinite(end) for end in ends):
+        return ends
     finite = tensor[torch.isfinite(tensor)]
-    if not finite.numel():
-        return math.inf, -math.inf
-    low, high = (float(end) for end in torch.aminmax(finite))
-    return low, high
+    return _aminmax(finite) if finite.numel() else (math.inf, -math.inf)
+
+
+def _aminmax(tensor: Tensor) -> _Ends:
+    low, high = torch.aminmax(tensor)
+    return float(low), float(high)
 
 
 def grid_between(low: float, high: float, count: int, dtype: str) -> Grid | HalfGrid:
@@ -674,10 +688,14 @@ def grid_between(low: float, high: float, count: int, dtype: str) -> Grid | Half
     return Grid.spanning(low, high, count)
 
 
-def _grid_of_values(tensor: Tensor, dtype: str) -> Grid | HalfGrid:
+def _grid_of_values(tensor: Tensor, dtype: str) -> tuple[Grid | HalfGrid, _Ends | None]:
+    """The edges, and the extremes if all values are finite."""
     if DTYPES[dtype].itemsize == 2:
-        return HalfGrid(dtype)
-    return grid_between(*finite_ends(tensor), tensor.numel(), dtype)
+        return HalfGrid(dtype), None
+    ends = _aminmax(tensor)
+    if all(math.isfinite(end) for end in ends):
+        return grid_between(*ends, tensor.numel(), dtype), ends
+    return grid_between(*finite_ends(tensor), tensor.numel(), dtype), None
 
 
 def measure(
@@ -695,7 +713,10 @@ def measure(
     if grid and not grid.fits(dtype):
         raise InitError(f"a {dtype} tensor cannot be counted on the edges of {grid}")
     flat = tensor.detach().reshape(-1)
-    run = _Pass(grid or _grid_of_values(flat, dtype), dtype, heat)
+    ends = None
+    if grid is None:
+        grid, ends = _grid_of_values(flat, dtype)
+    run = _Pass(grid, dtype, heat, ends)
     for start in range(0, len(flat), _BLOCK):
         run.add(flat[start : start + _BLOCK], start)
     return run.result()

@@ -175,7 +175,9 @@ def _ends(piece: _Piece) -> tuple[float, float]:
 def _look(piece: _Piece, values: Tensor) -> _Seen:
     """One pass over a piece."""
     place, row = piece.place, piece.row
-    grid = piece.grid or grid_between(*finite_ends(values), len(values), place.dtype)
+    grid = piece.grid
+    if grid is None and place.blocks:
+        grid = grid_between(*finite_ends(values), len(values), place.dtype)
     parts = [_part(piece, values, index) for _, index in place.blocks]
     blocks = tuple(measure(part, grid) if part.numel() else None for part in parts)
     seen = [block for block in blocks if block]
