@@ -108,8 +108,9 @@ class Identification:
     confidence: "certain", "likely" or "cannot tell".
     sentence: all this for people. notes: spikes, denormals, zero rows, blocks, structure.
     torch_draw: whether the values are, bit for bit, a draw of torch's CPU generator, untouched
-        since; False if they were drawn elsewhere or changed a little, None where that cannot be
-        told, see ``initcore.grain``.
+        since (of a normal, the scale aside where it is no scheme's to the bit); False if they were
+        drawn elsewhere or changed a little, None where that cannot be told, see
+        ``initcore.grain``.
     """
 
     family: str
