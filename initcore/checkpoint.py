@@ -15,12 +15,12 @@ from __future__ import annotations
 import io
 import json
 import math
+import mmap
 import os
 import pickle
 import pickletools
 import stat
 import struct
-import threading
 import warnings
 import zipfile
 from collections.abc import Hashable, Iterator, Mapping
@@ -54,7 +54,7 @@ class Values(Protocol):
     def read(self, start: int, stop: int) -> Tensor:
         """The values start to stop of the flattened tensor, in its dtype.
 
-        They may lie in a buffer that the thread's next read overwrites.
+        They may be a file's, mapped for as long as they are held.
         """
 
     def part(self, start: int, stop: int) -> Values:
@@ -203,15 +203,6 @@ def _flat(found: Mapping[Any, Any], prefix: str = "", depth: int = 0) -> dict[st
 
 # --- files ---------------------------------------------------------------------------------------
 
-_thread = threading.local()
-
-
-def _buffer(size: int) -> Any:
-    """Memory for a read, kept by the thread: fresh pages cost as much as the measuring."""
-    if len(getattr(_thread, "buffer", "")) < size:
-        _thread.buffer = bytearray(size)
-    return memoryview(_thread.buffer)[:size]
-
 
 @dataclass(frozen=True)
 class _Filed:
@@ -231,27 +222,29 @@ class _Filed:
         dtype = DTYPES[self.dtype]
         first, last = self.skip + start, self.skip + stop
         if self.stride is not None:
-            raw = self._bytes(self.offset, _reach(self.shape, self.stride) * dtype.itemsize)
+            raw = self._bytes(0, _reach(self.shape, self.stride))
             stored = torch.frombuffer(raw, dtype=dtype).as_strided(self.shape, self.stride)
             return stored.reshape(-1)[first:last]
-        raw = self._bytes(self.offset + first * dtype.itemsize, (last - first) * dtype.itemsize)
-        return torch.frombuffer(raw, dtype=dtype)
+        return torch.frombuffer(self._bytes(first, last), dtype=dtype)
 
     def part(self, start: int, stop: int) -> _Filed:
         return replace(self, skip=self.skip + start)
 
-    def _bytes(self, offset: int, size: int) -> Any:
-        into, done = _buffer(size), 0
+    def _bytes(self, first: int, last: int) -> Any:
+        """The bytes of values first to last, mapped: reading them would be a copy more."""
+        size = DTYPES[self.dtype].itemsize
+        start, stop = self.offset + first * size, self.offset + last * size
+        page = start - start % mmap.ALLOCATIONGRANULARITY
         try:
-            with open(self.path, "rb", buffering=0) as file:
-                file.seek(offset)
-                while done < size and (got := file.readinto(into[done:])):
-                    done += got
+            with open(self.path, "rb") as file:
+                if os.fstat(file.fileno()).st_size < stop:
+                    raise InitError(f"{self.path} became shorter while it was read: audit it again")
+                # As a copy of its own where it is written to: torch wants memory it may write.
+                mapped = mmap.mmap(file.fileno(), stop - page, access=mmap.ACCESS_COPY, offset=page)
         except OSError as error:
             raise InitError(f"{self.path}: {error.strerror}") from None
-        if done < size:
-            raise InitError(f"{self.path} became shorter while it was read: audit it again")
-        return into
+        found = memoryview(mapped)[start - page :]
+        return bytearray(found) if start % size else found  # numbers must lie at their own size
 
 
 def _reach(shape: tuple[int, ...], stride: tuple[int, ...]) -> int:

@@ -146,7 +146,7 @@ def _equal(one: Entry, other: Entry, sign: int) -> bool:
     assert one.values is not None
     assert other.values is not None
     for start, stop in in_pieces(one):
-        first = one.values.read(start, stop).clone()
+        first = one.values.read(start, stop)
         second = other.values.read(start, stop)
         if not torch.equal(first, second if sign > 0 else -second):
             return False
@@ -267,7 +267,7 @@ def _rows_equal(entry: Entry, repeats: Repeats) -> bool:
     first, second = repeats.pair
     if repeats.axis == 0:
         stop = min(row, PIECE)
-        one = entry.values.read(first * row, first * row + stop).clone()
+        one = entry.values.read(first * row, first * row + stop)
         return torch.equal(one, entry.values.read(second * row, second * row + stop))
     rows = min(entry.shape[0], max(PIECE // row, 1))
     matrix = entry.values.read(0, rows * row).reshape(rows, row)
@@ -800,7 +800,7 @@ def _equal_rounded(mine: Entry, theirs: Entry) -> bool:
     assert mine.values is not None
     assert theirs.values is not None
     for start, stop in in_pieces(mine):
-        first = mine.values.read(start, stop).clone()
+        first = mine.values.read(start, stop)
         if not torch.equal(first, theirs.values.read(start, stop).to(first.dtype)):
             return False
     return True

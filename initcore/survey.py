@@ -198,7 +198,8 @@ def _look(piece: _Piece, values: Tensor) -> _Seen:
             wide = matrix if matrix.itemsize > 2 else matrix.float()
             energies = np.vecdot(wide.numpy(), wide.numpy()).astype(np.float64)
         if not piece.whole:
-            rows = matrix[_sampled_rows(piece)].clone()  # the buffer is read into again
+            rows = matrix[_sampled_rows(piece)]
+            # A view would keep the whole piece.
             columns = matrix[:, : max(_SAMPLE // place.shape[0], 4)].clone()
     elif piece.start == 0:
         rows = values[:_SAMPLE].clone()

@@ -426,6 +426,28 @@ def test_torch_files_whose_tensors_are_larger_than_their_records(tmp_path):
     refused(archive(tmp_path, records), "reaches beyond")
 
 
+@pytest.mark.parametrize("padding", range(4))
+def test_numbers_that_do_not_lie_at_multiples_of_their_size(tmp_path, padding):
+    values = torch.arange(5000, dtype=torch.float32)
+    head = {"a": {"dtype": "F32", "shape": [5000], "data_offsets": [0, 20000]}}
+    text = json.dumps(head).encode() + b" " * padding
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + values.numpy().tobytes())
+    [entry] = entries(path)
+    for start, stop in ((0, 5000), (0, 1), (17, 4100)):
+        read = entry.values.read(start, stop)
+        assert read.data_ptr() % 4 == 0
+        assert torch.equal(read, values[start:stop])
+
+
+def test_what_is_done_to_values_is_not_done_to_their_file(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_file({"a": torch.ones(1000)}, path)
+    [entry] = entries(path)
+    entry.values.read(0, 1000).zero_()
+    assert entry.values.read(0, 1000).min() == 1
+
+
 def test_a_file_that_shrinks_while_it_is_read(tmp_path):
     path = tmp_path / "model.safetensors"
     save_file({"a": torch.ones(1000)}, path)
