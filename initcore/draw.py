@@ -207,9 +207,9 @@ def _sparse(tensor: Tensor, call: Call, generator: torch.Generator, seed: int) -
 
 # --- larger than memory -------------------------------------------------------------------------
 
-# A block stays in the cache through all reductions of a measurement. torch fills a tensor 16 at a
-# time, so blocks of a multiple of 16 give the same values as one call.
-BLOCK = 2**19
+# Large enough that a block is cheap to hand to another thread. torch fills a tensor 16 at a time, so
+# blocks of a multiple of 16 give the same values as one call.
+BLOCK = 2**20
 
 
 def can_stream(spec: Spec) -> bool:

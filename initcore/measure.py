@@ -568,17 +568,18 @@ class _Pass:
                 np.divide(np.subtract(part, shift, out=x), unit, out=x)
             to = slice(row, row + len(part))
             if total is None:
-                np.vecdot(x, ones[: x.shape[1]], out=powers[0, to])
+                np.matmul(x, ones[: x.shape[1]], out=powers[0, to])
             np.vecdot(x, x, out=powers[1, to])
-            np.multiply(x, x, out=squares)
+            np.square(x, out=squares)
             np.vecdot(squares, x, out=powers[2, to])
             np.vecdot(squares, squares, out=powers[3, to])
             if has_zeros and not (is_plain and np.minimum.reduce(squares, axis=None)):
                 self.zeros += part.size - int(np.count_nonzero(part))
             row = to.stop
             bins = self._bins(part, low, high, squares)
-            index[indexed : indexed + len(bins)].copy_(bins)
-            indexed += len(bins)
+            into = slice(indexed, indexed + bins.numel())
+            index[into].copy_(bins)
+            indexed = into.stop
         self.counts += torch.bincount(index[:indexed], minlength=len(self.counts)).numpy()
         raw = powers.sum(axis=1, dtype=np.float64)
         if total is not None:
