@@ -207,8 +207,8 @@ def _sparse(tensor: Tensor, call: Call, generator: torch.Generator, seed: int) -
 
 # --- larger than memory -------------------------------------------------------------------------
 
-# Large enough that a block is cheap to hand to another thread. torch fills a tensor 16 at a time, so
-# blocks of a multiple of 16 give the same values as one call.
+# So large that handing a block to another thread costs little. torch fills a tensor 16 values at a
+# time, so blocks of a multiple of 16 give the same values as one call.
 BLOCK = 2**20
 
 

@@ -569,8 +569,8 @@ class _Pass:
             to = slice(row, row + len(part))
             if total is None:
                 np.matmul(x, ones[: x.shape[1]], out=powers[0, to])
-            np.vecdot(x, x, out=powers[1, to])
             np.square(x, out=squares)
+            np.matmul(squares, ones[: x.shape[1]], out=powers[1, to])
             np.vecdot(squares, x, out=powers[2, to])
             np.vecdot(squares, squares, out=powers[3, to])
             if has_zeros and not (is_plain and np.minimum.reduce(squares, axis=None)):
