@@ -10,7 +10,7 @@ run: .venv/app
 test: .venv/test lint
 	$(BIN)/python -m tests.browser.chromium
 	$(BIN)/pytest -n auto --dist loadfile --ignore tests/browser
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest tests/browser -n 2 --dist loadfile
 
 lint: .venv/test
 	$(BIN)/ruff check .
