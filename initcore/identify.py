@@ -1058,7 +1058,7 @@ def _look_at_entries(case: _Case) -> Identification:
             return case.found(best.law.family, sentence, schemes=schemes, confidence="likely")
     if not fits or traces:
         blocks = _look_for_blocks(case) if case.whole else None
-        return blocks or _not_fresh(case, traces)
+        return blocks or replace(_not_fresh(case, traces), torch_draw=torch_draw)
     if not schemes:
         schemes = tuple(c for f in fits for c in _fitted_scheme(case, f.family, f.params))
     return _fresh(case, fits, schemes, torch_draw)

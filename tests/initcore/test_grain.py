@@ -116,6 +116,9 @@ def test_identify_keeps_the_schemes_that_torch_can_have_drawn_from():
     assert moved.torch_draw is False
     assert moved.confidence == "likely"
     assert "no draw of torch's" in moved.sentence
+    trained = identify(weight + 0.3 * law.std * weight[:1].sign(), layer)
+    assert trained.family == "none"
+    assert trained.torch_draw is False
 
 
 def test_few_values_of_two_possible_families_are_told_apart_by_their_bits():
