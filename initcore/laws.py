@@ -32,10 +32,11 @@ SMALLEST, LARGEST = 1e-60, 1e60
 
 
 def number(x: float, digits: int = 4) -> str:
-    """A number for people: 4 significant digits and a true minus sign."""
+    """A number for people: 4 significant digits, half rounded up, and a true minus sign."""
     if x == 0:
         return "0"
-    text = f"{x:.{digits}g}"
+    # Python rounds halves to even, but tables and charts up; 1/64 would be 0.01562 and 0.01563.
+    text = f"{math.nextafter(x, math.copysign(math.inf, x)):.{digits}g}"
     if "e" in text:
         mantissa, exponent = text.split("e")
         text = f"{mantissa}e{int(exponent)}"

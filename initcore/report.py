@@ -17,7 +17,7 @@ import torch
 
 from initcore.draw import Limits, Spec, Stream, draw_spec
 from initcore.fit import Fit, fit, std_error
-from initcore.laws import Law, Normal, Uniform
+from initcore.laws import Law, Normal, Uniform, number
 from initcore.layers import Role
 from initcore.measure import Heat, Measurement, Progress, grid_for, measure, measure_stream
 from initcore.schemes import xavier_bound, xavier_std
@@ -141,11 +141,11 @@ def outside_sentence(report: Report) -> str:
     count = part.measurement.outside(bound)
     total = part.measurement.finite
     if not count:
-        return f"No weight lies outside the Xavier bounds ±{bound:.4g}."
+        return f"No weight lies outside the Xavier bounds ±{number(bound)}."
     verb = "lies" if count == 1 else "lie"
     return (
-        f"{count:,} of {total:,} weights ({100 * count / total:.3g} %) {verb} outside the "
-        f"Xavier bounds ±{bound:.4g}."
+        f"{count:,} of {total:,} weights ({number(100 * count / total, 3)} %) {verb} outside the "
+        f"Xavier bounds ±{number(bound)}."
     )
 
 

@@ -290,6 +290,8 @@ def test_impossible_laws_are_refused(build):
         (123456.0, "1.235e5"),
         (-2.5e-10, "−2.5e−10"),
         (20.0, "20"),
+        (1 / 64, "0.01563"),  # as tables and charts write it
+        (-1 / 64, "−0.01563"),
     ],
 )
 def test_numbers_are_short_with_a_true_minus_sign(value, text):
