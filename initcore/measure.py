@@ -526,10 +526,8 @@ class _Pass:
         total: float | None = None
         if self.heat:
             total, low, high = self.heat.add(offset, values)
-        elif self.ends:
-            low, high = self.ends
         else:
-            low, high = float(values.min()), float(values.max())
+            low, high = self.ends or _aminmax(block)
         if not (math.isfinite(low) and math.isfinite(high)):
             finite = values[np.isfinite(values)]
             self.nonfinite += len(values) - len(finite)
