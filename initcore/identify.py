@@ -994,11 +994,14 @@ def _look_for_sparse(case: _Case) -> Identification | None:
 def _fitted_scheme(
     case: _Case, family: str, params: Mapping[str, Estimate]
 ) -> tuple[Candidate, ...]:
-    """The family's scheme of free parameters, with those read off the values."""
+    """The family's scheme of free parameters, read off the values; zero where chance allows it."""
     scheme, slot = get_scheme(_SLUGS[family]), case.slot or _ANY_SLOT
     if scheme.why_not(slot):
         return ()
-    values: dict[str, Value] = {param.name: params[param.name].value for param in scheme.params}
+    values: dict[str, Value] = {}
+    for name in (param.name for param in scheme.params):
+        read = params[name]
+        values[name] = 0.0 if abs(read.value) < 3 * read.error else read.value
     law = scheme.law(slot, values)
     ratio, error = case.m.std / law.std, std_error(law, case.m.finite)
     return (Candidate(scheme.slug, values, _label(scheme, values), law, ratio, error),)

@@ -119,6 +119,14 @@ def test_a_wrong_scale_is_not_consistent(slug, factor):
         assert dict(candidate.params) != dict(Init(slug).params) or candidate.scheme != slug
 
 
+def test_a_mean_that_is_chance_is_not_named():
+    fresh = identify(normal(128, 128, std=0.0137))
+    assert [c.label for c in fresh.schemes] == [f"normal(std={fresh.measurement.std:.4g})"]
+    assert fresh.params["mean"].value == fresh.measurement.mean
+    (moved,) = identify(normal(128, 128, std=0.0137, mean=0.01)).schemes
+    assert moved.params["mean"] == pytest.approx(0.01, abs=1e-3)
+
+
 def test_what_coincides_is_returned_together():
     found = identify(draw(SQUARE, "xavier_normal").weight, SQUARE)
     assert {"xavier_normal", "lecun_normal", "kaiming_normal"} <= slugs(found)
