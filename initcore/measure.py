@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d
 
-from initcore.draw import DTYPES, Stream
+from initcore.draw import BLOCK, DTYPES, Stream
 from initcore.errors import InitError
 from initcore.laws import LARGEST, SMALLEST, Law
 
@@ -40,14 +40,14 @@ _Ends = tuple[float, float]  # the smallest value and the largest
 # √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
 CRITICAL_5 = 1.358
 
-# Rows of this length are summed in float32, and the rows in float64: kurtosis is within 1e-11. Of
+# Rows of this length are summed in float32, and the rows in float64: kurtosis is within 1e-8. Of
 # more than 500 rows, as a part has, np.vecdot lets other threads run.
 _ROW = 256
 # Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
 _TINY, _HUGE = 1e-6, 1e6
 # So many values stay in the processor's cache from the first look at them to the last. They are
-# counted by larger blocks, each of which costs a histogram more.
-_PART, _BLOCK = 2**17, 2**20
+# counted by ``BLOCK``, since each count costs a histogram more.
+_PART = 2**17
 # The most bins whose index is a short integer, with room for the ones that edges at ±mark and
 # rounding add: half the bytes to count, and the counts stay in the processor's cache.
 _SHORT_BINS = 2**15 - 8
@@ -504,7 +504,6 @@ class _Pass:
             self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
             self._index = torch.empty(0, dtype=torch.int16 if grid.bins < 2**15 else torch.int32)
             self._start = torch.tensor(float(-grid.first), dtype=DTYPES[dtype])
-            self._low, self._high = grid.low, grid.high
             self._middle = (grid.low + grid.high) / 2
             half_width = (grid.high - grid.low) / 2
             near_zero = abs(self._middle) <= 0.25 * half_width
@@ -595,8 +594,8 @@ class _Pass:
         """The bin of each value inside the grid, as a float in ``memory``."""
         values, grid = part.reshape(-1), self.grid
         assert isinstance(grid, Grid)
-        if low < self._low or high >= self._high:
-            below, above = values < self._low, values >= self._high
+        if low < grid.low or high >= grid.high:
+            below, above = values < grid.low, values >= grid.high
             self.below += int(np.count_nonzero(below))
             self.above += int(np.count_nonzero(above))
             values = values[~(below | above)]
@@ -738,8 +737,8 @@ def measure(
     if grid is None:
         grid, ends = _grid_of_values(flat, dtype)
     run = _Pass(grid, dtype, heat, ends)
-    for start in range(0, len(flat), _BLOCK):
-        run.add(flat[start : start + _BLOCK], start)
+    for start in range(0, len(flat), BLOCK):
+        run.add(flat[start : start + BLOCK], start)
     return run.result()
 
 
