@@ -3,7 +3,8 @@
 >>> import torch
 >>> from initcore.laws import Normal
 >>> drawn = torch.empty(64, 64).normal_(0, 0.02, generator=torch.Generator().manual_seed(0))
->>> is_torch_draw(drawn, Normal(0.0, 0.02)), is_torch_draw(drawn + 1e-6, Normal(0.0, 0.02))
+>>> law = Normal(0.0, 0.02)
+>>> Grain(drawn).is_draw_of(law), Grain(drawn + 1e-6).is_draw_of(law)
 (True, False)
 
 The generator's uniforms are multiples of 2⁻²⁴, and its normals come from pairs of them (Box and
@@ -14,6 +15,7 @@ pairs is a detail of torch, which a test guards.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -38,35 +40,48 @@ _NEAR, _BY_CHANCE = 0.1, 0.2
 _UNIFORM_PART, _RADIUS, _ANGLE = 1 / 8, 0.05, 0.05
 
 
-def is_torch_draw(tensor: Tensor, law: Law) -> bool | None:
-    """Whether a tensor is, bit for bit, a draw of torch's CPU generator from a law.
+class Grain:
+    """The grain of a tensor of any shape, whole, and in memory in the order it was drawn in.
 
-    ``tensor`` is of any shape, whole, and in memory in the order it was drawn in. None where
-    nothing can be told: types other than float32, views into something larger, laws other than the
-    uniform and, of mean 0, the normal and the truncated normal, and too few values.
+    Nothing can be told of types other than float32, of views into something larger, and of too few
+    values: the answers are None.
     """
-    runs = _runs(tensor)
-    if runs is None:
-        return None
-    if isinstance(law, Uniform):
-        return _on_lattice(_uniform_steps(runs, law))
-    if not isinstance(law, Normal | TruncatedNormal) or law.loc:
-        return None
-    kept = 1.0
-    if isinstance(law, TruncatedNormal):
-        if law.mass <= 0.3:  # torch draws these otherwise
+
+    def __init__(self, tensor: Tensor) -> None:
+        self._runs = _runs(tensor)
+
+    def is_draw_of(self, law: Law) -> bool | None:
+        """Whether the values are, bit for bit, a draw of torch's CPU generator from a law.
+
+        None, too, for laws other than the uniform and, of mean 0, the normal and the truncated
+        normal.
+        """
+        if self._runs is None:
             return None
-        kept = law.mass**2  # pairs of which neither is drawn again
-    radius, angle = _radius_steps(runs, law.scale), _angle_steps(runs)
-    if _on_lattice(radius) is False or _on_lattice(angle) is False:
-        return False
-    return _on_lattice(np.concatenate([radius, angle]), kept)
+        if isinstance(law, Uniform):
+            return _on_lattice(_uniform_steps(self._runs, law))
+        if not isinstance(law, Normal | TruncatedNormal) or law.loc:
+            return None
+        kept = 1.0
+        if isinstance(law, TruncatedNormal):
+            if law.mass <= 0.3:  # torch draws these otherwise
+                return None
+            kept = law.mass**2  # pairs of which neither is drawn again
+        if _on_lattice(self._angles) is False:
+            return False
+        radii = _radius_steps(self._runs, law.scale)
+        if _on_lattice(radii) is False:
+            return False
+        return _on_lattice(np.concatenate([radii, self._angles]), kept)
 
+    def is_normal(self) -> bool | None:
+        """The same for a normal of mean 0 and whatever std: the angles of the pairs know none."""
+        return None if self._runs is None else _on_lattice(self._angles)
 
-def is_torch_normal(tensor: Tensor) -> bool | None:
-    """The same for a normal of mean 0 and whatever std: the angles of the pairs know none."""
-    runs = _runs(tensor)
-    return None if runs is None else _on_lattice(_angle_steps(runs))
+    @cached_property
+    def _angles(self) -> Array:
+        assert self._runs is not None
+        return _angle_steps(self._runs)
 
 
 def _runs(tensor: Tensor) -> Array | None:

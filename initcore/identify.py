@@ -38,7 +38,7 @@ from initcore.fit import (
     std_error,
     values_needed,
 )
-from initcore.grain import RUN, is_torch_draw, is_torch_normal
+from initcore.grain import RUN, Grain
 from initcore.laws import (
     LARGEST,
     NODES,
@@ -234,13 +234,23 @@ class _Named:
     label: str
     law: Law
     family: str
+    discrete: bool
     drawn: bool
     complexity: int
 
 
+# Any layer's bias will do for a scheme that asks for no fan; only the default does.
+_ANY_SLOT = Slot(Layer("linear", (7, 3)), "bias")
+
+
 @lru_cache(maxsize=512)
-def _named(slot: Slot) -> tuple[_Named, ...]:
-    """Every scheme that can fill the slot, with every usual parameter, each law once a scheme."""
+def _named(slot: Slot | None) -> tuple[_Named, ...]:
+    """Every scheme that can fill the slot, with every usual parameter, each law once a scheme.
+
+    Where no layer is known, those that ask for no fan.
+    """
+    if slot is None:
+        return tuple(named for named in _named(_ANY_SLOT) if named.scheme.slug != "default")
     slots = [(slot, "")]
     layer = slot.layer
     # An embedding's effective fans describe a lookup, which has no scale to keep.
@@ -265,7 +275,10 @@ def _named(slot: Slot) -> tuple[_Named, ...]:
                     label += f" at the effective fans ({fans})"
                 complexity = _complexity(scheme, params) + bool(note)
                 drawn = Init(scheme.slug, params).call(slot).takes_generator
-                found.append(_Named(scheme, params, label, law, _family_of(law), drawn, complexity))
+                family, discrete = _family_of(law), law.is_discrete
+                found.append(
+                    _Named(scheme, params, label, law, family, discrete, drawn, complexity)
+                )
     return tuple(found)
 
 
@@ -300,34 +313,25 @@ def _candidates(m: Measurement, slot: Slot | None, families: set[str]) -> tuple[
     found: list[tuple[float, int, Candidate]] = []
     # First what is far off, cheaply.
     far = NEGLIGIBLE_STD + 8 / math.sqrt(m.finite)
-    for order, named in enumerate(_named(slot) if slot else _shapeless()):
+    std, n = m.std, m.finite
+    for order, named in enumerate(_named(slot)):
         law = named.law
-        if named.family not in families or law.is_discrete:
+        if named.family not in families or named.discrete:
             continue
-        if law.std > 1e-4 and abs(m.std / law.std - 1) > far and m.finite > 1:
+        if law.std > 1e-4 and abs(std / law.std - 1) > far and n > 1:
             continue
         if not _consistent(m, law):
             continue
-        ratio, error = m.std / law.std, std_error(law, m.finite)
-        off = (ratio - 1) / max(error, 5e-4) if m.finite > 1 else 0.0
+        ratio, error = std / law.std, std_error(law, n)
+        off = (ratio - 1) / max(error, 5e-4) if n > 1 else 0.0
         candidate = Candidate(named.scheme.slug, named.params, named.label, law, ratio, error)
         cost = named.complexity + 0.1 * len(named.params)
         found.append((0.5 * off**2 + 2.0 * cost, order, candidate))
     return tuple(candidate for _, _, candidate in sorted(found, key=lambda item: item[:2]))
 
 
-# Any layer's bias will do for a scheme that asks for no fan; only the default does.
-_ANY_SLOT = Slot(Layer("linear", (7, 3)), "bias")
-
-
-@lru_cache(maxsize=1)
-def _shapeless() -> tuple[_Named, ...]:
-    """What can fill a tensor of no known layer: the schemes that ask for no fan."""
-    return tuple(named for named in _named(_ANY_SLOT) if named.scheme.slug != "default")
-
-
 def _families(slot: Slot | None) -> set[str]:
-    return {named.family for named in (_named(slot) if slot else _shapeless())}
+    return {named.family for named in _named(slot)}
 
 
 def _consistent(m: Measurement, law: Law) -> bool:
@@ -849,21 +853,16 @@ def _exact_candidates(case: _Case) -> tuple[Candidate, ...]:
     found = []
     dtype = DTYPES[case.m.dtype]
     values = {float(v) for v in (case.m.min, case.m.max)}
-    for named in _named(case.slot) if case.slot else _shapeless():
-        law = named.law
+    for named in _named(case.slot):
         # A random scheme whose parameters leave nothing random is none that anyone would write.
-        if not law.is_discrete or named.drawn:
+        if not named.discrete or named.drawn:
             continue
-        held = {float(torch.tensor(value, dtype=dtype)) for value, _ in law.atoms}
+        held = {float(torch.tensor(value, dtype=dtype)) for value, _ in named.law.atoms}
         if held == values:
-            found.append(
-                (
-                    named.complexity,
-                    Candidate(
-                        named.scheme.slug, named.params, named.label, law, math.nan, math.nan
-                    ),
-                )
+            candidate = Candidate(
+                named.scheme.slug, named.params, named.label, named.law, math.nan, math.nan
             )
+            found.append((named.complexity, candidate))
     return tuple(candidate for _, candidate in sorted(found, key=lambda item: item[0]))
 
 
@@ -1076,11 +1075,12 @@ def _torch_draw(
     """Whether torch drew the values, and the schemes that it can have drawn them from."""
     if not case.in_order:
         return None, schemes
-    found = {law: is_torch_draw(case.tensor, law) for law in {c.law for c in schemes}}
+    grain = Grain(case.tensor)
+    found = {law: grain.is_draw_of(law) for law in {c.law for c in schemes}}
     if any(found.values()):
         return True, tuple(c for c in schemes if found[c.law])
     if "normal" in families or "truncated_normal" in families:
-        normal = is_torch_normal(case.tensor)  # of whatever std, perhaps rescaled
+        normal = grain.is_normal()  # of whatever std, perhaps rescaled
         if normal or (normal is False and "uniform" not in families):
             return normal, schemes
     return (False if found and None not in found.values() else None), schemes

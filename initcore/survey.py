@@ -299,9 +299,10 @@ _PILED = 1e-7
 
 def _spikes(m: Measurement) -> tuple[int, int]:
     """Values at the smallest and the largest, 0 where they continue what lies beside them."""
-    held = np.trim_zeros(m.counts)
-    if np.count_nonzero(held) < 32:
+    filled = np.flatnonzero(m.counts)
+    if len(filled) < 32:
         return 0, 0
+    held = m.counts[filled[0] : filled[-1] + 1]
     ends = []
     for run in (held, held[::-1]):
         count, beside = int(run[0]), int(run[1:17].sum())

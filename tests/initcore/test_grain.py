@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from initcore import Init, Layer, Spec, audit, draw_spec, identify
-from initcore.grain import is_torch_draw, is_torch_normal
+from initcore.grain import Grain
 from initcore.laws import Normal, TruncatedNormal, Uniform, constant
 
 DRAWS = {
@@ -35,9 +35,9 @@ def drawn(init, layer, seed=0, dtype="float32"):
 def test_a_draw_of_torchs_is_one_until_it_is_touched(init, layer):
     for seed in range(5):
         weight, law = drawn(init, layer, seed)
-        assert is_torch_draw(weight, law)
-        assert is_torch_draw(weight + 1e-5 * law.std, law) is False
-        assert is_torch_draw(weight * (1 + 1e-5), law) is False
+        assert Grain(weight).is_draw_of(law)
+        assert Grain(weight + 1e-5 * law.std).is_draw_of(law) is False
+        assert Grain(weight * (1 + 1e-5)).is_draw_of(law) is False
 
 
 @pytest.mark.parametrize("init", DRAWS.values(), ids=DRAWS.keys())
@@ -47,40 +47,42 @@ def test_the_same_law_drawn_by_another_generator_is_no_draw_of_torchs(init):
     for seed in range(5):
         chances = np.random.default_rng(seed).random(layer.weight_shape)
         other = torch.from_numpy(law.quantile(chances).astype(np.float32))
-        assert is_torch_draw(other, law) is False
+        assert Grain(other).is_draw_of(law) is False
 
 
 def test_one_step_of_training_leaves_no_draw():
     layer = nn.Linear(64, 64)
     nn.init.kaiming_normal_(layer.weight, generator=torch.Generator().manual_seed(0))
     law = Normal(0.0, (2 / 64) ** 0.5)
-    assert is_torch_draw(layer.weight.detach(), law)
+    assert Grain(layer.weight.detach()).is_draw_of(law)
     x = torch.randn(32, 64, generator=torch.Generator().manual_seed(1))
     layer(x).square().mean().backward()
     torch.optim.SGD(layer.parameters(), lr=1e-3).step()
-    assert is_torch_draw(layer.weight.detach(), law) is False
+    assert Grain(layer.weight.detach()).is_draw_of(law) is False
 
 
 def test_half_a_draw_is_none():
     for init in DRAWS.values():
         weight, law = drawn(init, LAYERS[2])
         weight[::3] += 1e-4 * law.std  # as the rows of an embedding that were used
-        assert is_torch_draw(weight, law) is None
+        assert Grain(weight).is_draw_of(law) is None
 
 
 def test_the_std_is_told_to_six_digits_and_the_angles_know_none():
     weight = torch.empty(256, 256).normal_(0, 0.02, generator=torch.Generator().manual_seed(0))
-    assert is_torch_draw(weight, Normal(0.0, 0.02))
-    assert not is_torch_draw(weight, Normal(0.0, 0.02 * (1 + 1e-5)))
-    assert is_torch_normal(weight)
-    assert is_torch_normal(weight * 3.7)
-    assert is_torch_normal(weight + 1e-6) is False
+    assert Grain(weight).is_draw_of(Normal(0.0, 0.02))
+    assert not Grain(weight).is_draw_of(Normal(0.0, 0.02 * (1 + 1e-5)))
+    assert Grain(weight).is_normal()
+    assert Grain(weight * 3.7).is_normal()
+    assert Grain(weight + 1e-6).is_normal() is False
 
 
 def test_the_order_in_memory_counts():
     weight, law = drawn(DRAWS["kaiming_normal"], LAYERS[2])
-    assert is_torch_draw(weight.T, law)  # a view: what was drawn as (in, out) is read as (out, in)
-    assert is_torch_draw(weight.T.contiguous(), law) is False
+    assert Grain(weight.T).is_draw_of(
+        law
+    )  # a view: what was drawn as (in, out) is read as (out, in)
+    assert Grain(weight.T.contiguous()).is_draw_of(law) is False
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_the_order_in_memory_counts():
     ids=["bfloat16", "float64", "part", "mean", "tail", "constant", "few"],
 )
 def test_nothing_is_said_where_nothing_can_be_told(tensor, law):
-    assert is_torch_draw(tensor, law) is None
+    assert Grain(tensor).is_draw_of(law) is None
 
 
 def test_identify_keeps_the_schemes_that_torch_can_have_drawn_from():
