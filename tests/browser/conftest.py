@@ -157,7 +157,7 @@ def new_tab(browser):
     contexts, problems = [], []
 
     def new_tab(url, page="layer", query=None, **options):
-        context = browser.new_context(**{"viewport": SCREEN} | options)
+        context = browser.new_context(**{"viewport": SCREEN, "reduced_motion": "reduce"} | options)
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
         tab = context.new_page()
