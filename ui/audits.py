@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -29,15 +28,13 @@ from initcore.survey import Study
 from ui import controls
 from ui.kept import Kept
 from ui.show import plain
-from ui.work import long_work, turn
+from ui.work import long_work
 
 # Tensors of an upload: an audit keeps about 6 KB of each.
 MOST_TENSORS = 2000
 audits: Kept[Hashable, Audit] = Kept(8)
 # Each at most 0.8 MB, a heat map of 256² cells.
-close_ups: Kept[Hashable, CloseUp] = Kept(24)
-# So that thirty people need the memory of one.
-_one_at_a_time = threading.Lock()
+close_ups: Kept[Hashable, CloseUp] = Kept(24, turn=audits.turn)
 _NAME = re.compile(r"\w[\w .+=@()-]{0,199}")
 
 
@@ -275,26 +272,32 @@ def upload() -> Upload | None:
 
 def audited(what: Subject, held: str | Recipe | None) -> Audit:
     """The audit, with progress and Cancel while it is made; raises InitError as ``audit`` does."""
-    made = audits.get((what.key, held))
+    key = what.key, held
+    made = audits.get(key)
     if made is None:
-        with (
-            long_work(f"Auditing {plain(what.title)}", "audit", "Audit") as progress,
-            turn(_one_at_a_time, progress),
-            what.opened() as (source, against),
-        ):
-            made = audit(source, held, against=against, progress=_named(progress))
-        audits.put((what.key, held), replace(made, source=""))
+        with long_work(f"Auditing {plain(what.title)}", "audit", "Audit") as progress:
+
+            def make() -> Audit:
+                with what.opened() as (source, against):
+                    found = audit(source, held, against=against, progress=_named(progress))
+                return replace(found, source="")
+
+            made = audits.get_or_make(key, make, progress)
     return replace(made, source=what.title)
 
 
 def closed_up(what: Subject, study: Study) -> CloseUp:
     """A close-up of one tensor; raises InitError as ``close_up`` does."""
-    made = close_ups.get((what.key, study.name))
-    if made is None:
-        with st.spinner("Reading the tensor …"), _one_at_a_time, what.opened() as (source, _):
-            made = close_up(source, study)
-        close_ups.put((what.key, study.name), made)
-    return made
+    key = what.key, study.name
+    if (kept := close_ups.get(key)) is not None:
+        return kept
+
+    def make() -> CloseUp:
+        with what.opened() as (source, _):
+            return close_up(source, study)
+
+    with st.spinner("Reading the tensor …"):
+        return close_ups.get_or_make(key, make)
 
 
 def _named(progress: Progress) -> Progress:

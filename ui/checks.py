@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-
 from initcore.papers import PAPERS, Paper, Result
 from ui.kept import Kept
-from ui.work import long_work, turn
+from ui.work import long_work
 
 # A result is a few numbers, and depends on nothing but its paper.
 kept: Kept[str, Result] = Kept(len(PAPERS))
-_one_at_a_time = threading.Lock()
 
 
 def check(paper: Paper) -> Result:
     """The result of a paper's claim, with progress and Cancel while it is measured."""
-    with (
-        long_work(f"Checking {paper.authors}", paper.slug) as progress,
-        turn(_one_at_a_time, progress),
-    ):
-        result = kept.get(paper.slug) or paper.measure(progress)
-    kept.put(paper.slug, result)
-    return result
+    with long_work(f"Checking {paper.authors}", paper.slug) as progress:
+        return kept.get_or_make(paper.slug, lambda: paper.measure(progress), progress)

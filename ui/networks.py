@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-
 from initcore.errors import InitError
 from initcore.network import Network, NetworkLimits
 from initcore.propagation import Propagation, propagate
 from ui.kept import Kept
 from ui.reports import refuse
-from ui.work import long_work, turn
+from ui.work import long_work
 
 # Statistics of at most 1000 layers × 100 networks: 5 MB each; mostly a few KB.
 _propagations: Kept[Network, Propagation] = Kept(12)
-_one_at_a_time = threading.Lock()
 
 
 def propagation(network: Network) -> Propagation:
@@ -29,10 +26,7 @@ def propagation(network: Network) -> Propagation:
     except InitError as error:
         refuse(error)
     text = f"Propagating through {network.depth} layers"
-    with (
-        long_work(text, "propagate", "Propagate") as progress,
-        turn(_one_at_a_time, progress),
-    ):
-        made = propagate(network, limits, progress)
-    _propagations.put(network, made)
-    return made
+    with long_work(text, "propagate", "Propagate") as progress:
+        return _propagations.get_or_make(
+            network, lambda: propagate(network, limits, progress), progress
+        )

@@ -1,15 +1,17 @@
 """Races on a page: trained as one watches, stopped and resumed, kept for all sessions.
 
 A race's state depends on its spec and the number of steps alone and is never changed, so that any
-visitor may continue what another has begun.
+visitor may continue what another has begun. Of thirty who open one race one trains it, and the
+others watch.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
+from time import monotonic, sleep
 
 import streamlit as st
 
@@ -23,12 +25,14 @@ sweeps: Kept[tuple[RaceSpec, tuple[float, ...]], Sweep] = Kept(32)
 # Seconds. A chart that changes more often only keeps the browser busy.
 _REDRAW, _REPORT = 0.6, 0.2
 _STOPPED = "_stopped"
+# Races that are being trained, by their key in ``states``.
+_trained: set[RaceSpec] = set()
+_lock = threading.Lock()
 
 
-def _reached(spec: RaceSpec) -> RaceState:
-    """The state that is kept of a race, or its start, whatever its number of steps."""
-    key = replace(spec, steps=spec.every)
-    return states.get(key) or start(key)
+def _key(spec: RaceSpec) -> RaceSpec:
+    """What a race is kept by, whatever its number of steps."""
+    return replace(spec, steps=spec.every)
 
 
 def _keep(state: RaceState) -> None:
@@ -37,13 +41,45 @@ def _keep(state: RaceState) -> None:
         states.put(state.spec, state)
 
 
+def _first_to_train(key: RaceSpec) -> bool:
+    with _lock:
+        if key in _trained:
+            return False
+        _trained.add(key)
+        return True
+
+
+def _on(state: RaceState, steps: int) -> Generator[RaceState, None, None]:
+    """The states that a race goes on to, a few a second: trained here, or by another visitor."""
+    key = state.spec
+    while state.step < steps:
+        if _first_to_train(key):
+            try:
+                state = states.get(key) or state
+                told = monotonic()
+                with closing(train(state, steps)) as training:
+                    for state in training:
+                        if monotonic() - told > _REPORT:
+                            _keep(state)
+                            yield state
+                            told = monotonic()
+                _keep(state)
+            finally:
+                _trained.discard(key)
+        else:
+            sleep(_REPORT)
+            state = states.get(key) or state
+        yield state
+
+
 def watch(spec: RaceSpec, show: Callable[[Race], None]) -> Race:
     """Train a race as far as its spec says, showing it on the way; the race as far as it got.
 
     A click on Stop and keep, a changed control or a closed tab ends the training where it is; what
     is trained is kept, and Continue goes on from there.
     """
-    state = _reached(spec)
+    key = _key(spec)
+    state = states.get(key) or start(key)
     if state.step >= spec.steps:
         return results(state, spec.steps)
     slot = st.empty()
@@ -55,24 +91,15 @@ def watch(spec: RaceSpec, show: Callable[[Race], None]) -> Race:
     with slot.container(border=True):
         bar = st.progress(state.step / spec.steps, "Training …")
         st.button("Stop and keep", icon=":material/stop:", on_click=_stop, args=(spec,))
-    drawn = told = 0.0
-    points = 0
-    with closing(train(state, spec.steps)) as training:
-        for reached in training:
-            state = reached
-            now = time.monotonic()
-            if now - told < _REPORT:
-                continue
-            told = now
-            _keep(state)
-            if now - drawn > _REDRAW and state.step // spec.every > points:
-                drawn, points = now, state.step // spec.every
+    drawn, points = 0.0, 0
+    with closing(_on(state, spec.steps)) as states_to_come:
+        for state in states_to_come:
+            step = min(state.step, spec.steps)
+            if monotonic() - drawn > _REDRAW and step // spec.every > points:
+                drawn, points = monotonic(), step // spec.every
                 show(results(state, spec.steps))
             # Here a stop takes effect: what is kept is what was drawn, or a little more.
-            bar.progress(
-                state.step / spec.steps, f"Training: step {state.step:,} of {spec.steps:,}"
-            )
-    _keep(state)
+            bar.progress(step / spec.steps, f"Training: step {step:,} of {spec.steps:,}")
     slot.empty()
     return results(state, spec.steps)
 
@@ -87,10 +114,9 @@ def _continue() -> None:
 
 def swept(spec: RaceSpec, rates: tuple[float, ...]) -> Sweep:
     """The sweep of a race over learning rates, with progress and Cancel while it is made."""
-    made = sweeps.get((spec, rates))
-    if made is None:
-        runs = len(spec.entrants) * len(rates)
-        with long_work(f"Training {runs} runs of {spec.steps:,} steps", "sweep", "Sweep") as told:
-            made = sweep(spec, rates, told)
-        sweeps.put((spec, rates), made)
-    return made
+    key = spec, rates
+    if (made := sweeps.get(key)) is not None:
+        return made
+    runs = len(spec.entrants) * len(rates)
+    with long_work(f"Training {runs} runs of {spec.steps:,} steps", "sweep", "Sweep") as told:
+        return sweeps.get_or_make(key, lambda: sweep(spec, rates, told), told)

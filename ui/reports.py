@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import NoReturn
 
 import streamlit as st
@@ -17,7 +16,6 @@ _KEPT = 32
 _reports: Kept[Spec, Report] = Kept(_KEPT)
 # Tensors of more entries are drawn one at a time, so that thirty people need the memory of one.
 _LARGE = 2**18
-_one_at_a_time = threading.Lock()
 
 
 def report(spec: Spec) -> Report:
@@ -35,12 +33,15 @@ def report(spec: Spec) -> Report:
     if plan == "stream":
         text = f"Drawing {spec.layer.count:,} weights block by block …"
         with long_work(text, spec.weight.slug, "Draw") as progress:
-            made = describe(spec, limits, progress)
-    elif spec.layer.count > _LARGE:
-        with st.spinner(f"Drawing {spec.layer.count:,} weights …"), _one_at_a_time:
-            made = describe(spec, limits)
-    else:
-        made = describe(spec, limits)
+
+            def told(share: float, now: str = "") -> None:
+                progress(share, f"{share:.0%}")
+
+            return _reports.get_or_make(spec, lambda: describe(spec, limits, told), progress)
+    if spec.layer.count > _LARGE:
+        with st.spinner(f"Drawing {spec.layer.count:,} weights …"):
+            return _reports.get_or_make(spec, lambda: describe(spec, limits))
+    made = describe(spec, limits)
     _reports.put(spec, made)
     return made
 

@@ -12,10 +12,8 @@ kept: Kept[SpectrumSpec, Spectra] = Kept(64)
 
 def spectra(spec: SpectrumSpec) -> Spectra:
     """The spectra of a spec, with progress and Cancel while they are measured."""
-    made = kept.get(spec)
-    if made is None:
-        slug = spec.weight.slug
-        with long_work(f"Decomposing {spec.depth} layers of {slug}", slug, "Decompose") as progress:
-            made = measure_spectra(spec, progress)
-        kept.put(spec, made)
-    return made
+    if (made := kept.get(spec)) is not None:
+        return made
+    slug = spec.weight.slug
+    with long_work(f"Decomposing {spec.depth} layers of {slug}", slug, "Decompose") as progress:
+        return kept.get_or_make(spec, lambda: measure_spectra(spec, progress), progress)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -47,17 +46,3 @@ def long_work(text: str, key: str, verb: str = "Do") -> Iterator[Progress]:
         slot.empty()
         raise
     slot.empty()
-
-
-_WAIT = 0.25  # seconds between two looks at whether a visitor who waits is still there
-
-
-@contextmanager
-def turn(lock: threading.Lock, progress: Progress) -> Iterator[None]:
-    """One visitor at a time, so that thirty need the memory of one; who waits may still cancel."""
-    while not lock.acquire(timeout=_WAIT):
-        progress(0.0, "waiting for another visitor's")
-    try:
-        yield
-    finally:
-        lock.release()

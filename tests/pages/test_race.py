@@ -1,5 +1,8 @@
 """The Race page: trained as one watches, stopped and resumed, by link."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from initcore import Init
@@ -93,7 +96,7 @@ def test_a_stopped_race_shows_what_is_trained_and_goes_on(open_page, press, char
     at = open_page("race", LINK)
     # As a click on Stop leaves it, half way.
     races.states.clear()
-    state = races._reached(SPEC)
+    state = races.start(races._key(SPEC))
     for reached in races.train(state, 20):
         state = reached
     races._keep(state)
@@ -115,6 +118,63 @@ def test_a_race_is_trained_once_for_everybody(open_page, monkeypatch):
     # What is trained further shows no more than is asked for.
     at = open_page("race", LINK | {"steps": 20})
     assert "after 20 steps" in shown(at)
+
+
+def test_who_comes_while_another_trains_watches_and_goes_on_where_the_other_leaves(
+    open_page, monkeypatch
+):
+    key = races._key(SPEC)
+    *_, halfway = races.train(races.start(key), 20)
+    begun = []
+
+    def train(state, steps):
+        begun.append(state.step)
+        return train_here(state, steps)
+
+    def other(seconds):
+        """What the other visitor does while this one waits: trains, then closes the tab."""
+        if races.states.get(key) is None:
+            races._keep(halfway)
+        else:
+            races._trained.discard(key)
+
+    train_here = races.train
+    monkeypatch.setattr(races, "train", train)
+    monkeypatch.setattr(races, "sleep", other)
+    assert races._first_to_train(key)
+    at = open_page("race", LINK)
+    assert begun == [20]
+    assert race(SPEC).verdict in shown(at)
+    assert not races._trained
+
+
+def test_of_many_who_open_a_race_one_trains_it(monkeypatch):
+    key, begun = races._key(SPEC), []
+
+    def train(state, steps):
+        begun.append(state.step)
+        opened.wait(60)  # until all are there
+        yield from train_here(state, steps)
+
+    def watch(_):
+        *_, last = races._on(start, SPEC.steps)
+        return results(last, SPEC.steps).verdict
+
+    start, train_here, opened = races.start(key), races.train, threading.Barrier(8)
+    monkeypatch.setattr(races, "train", train)
+    monkeypatch.setattr(races, "_REPORT", 0.001)
+    sleep = races.sleep
+    there = threading.local()
+
+    def arrive(seconds):
+        if not hasattr(there, "opened"):
+            there.opened = opened.wait(60)
+        sleep(seconds)
+
+    monkeypatch.setattr(races, "sleep", arrive)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(watch, range(8))) == {race(SPEC).verdict}
+    assert begun == [0]
 
 
 def test_more_steps_go_on_from_where_it_is(open_page, monkeypatch):
