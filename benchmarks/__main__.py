@@ -6,7 +6,16 @@ import sys
 
 import torch
 
-from benchmarks import auditing, exactness, measuring, pages, propagation, spectrum, streaming
+from benchmarks import (
+    auditing,
+    exactness,
+    measuring,
+    pages,
+    propagation,
+    spectrum,
+    streaming,
+    visitors,
+)
 from benchmarks.table import HEADINGS, cells, show, show_missed
 
 ROWS = (
@@ -17,6 +26,7 @@ ROWS = (
     *propagation.ROWS,
     *spectrum.ROWS,
     *pages.ROWS,
+    *visitors.ROWS,
 )
 
 

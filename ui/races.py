@@ -79,7 +79,7 @@ def watch(spec: RaceSpec, show: Callable[[Race], None]) -> Race:
     is trained is kept, and Continue goes on from there.
     """
     key = _key(spec)
-    state = states.get(key) or start(key)
+    state = states.get_or_make(key, lambda: start(key))
     if state.step >= spec.steps:
         return results(state, spec.steps)
     slot = st.empty()

@@ -49,7 +49,6 @@ def running_server(log):
         "server.headless": "true",
         "server.address": HOST,
         "server.port": str(port),
-        "server.fileWatcherType": "none",
     }
     command = [sys.executable, "-m", "streamlit", "run", "app.py"]
     for name, value in options.items():

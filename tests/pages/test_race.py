@@ -133,7 +133,7 @@ def test_who_comes_while_another_trains_watches_and_goes_on_where_the_other_leav
 
     def other(seconds):
         """What the other visitor does while this one waits: trains, then closes the tab."""
-        if races.states.get(key) is None:
+        if races.states.get(key).step == 0:
             races._keep(halfway)
         else:
             races._trained.discard(key)

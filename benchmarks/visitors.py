@@ -1,0 +1,109 @@
+"""Thirty visitors of one server, as in a workshop: each a websocket, as a browser opens one."""
+
+import asyncio
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from urllib.request import urlopen
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from tornado.websocket import websocket_connect
+
+from benchmarks.table import Row
+
+ROOT = Path(__file__).parent.parent
+VISITORS = 30
+# Pages of long work; the seed makes it new.
+LINKS = {
+    "compare": "in=64&out=64",
+    "propagation": "depth=30",
+    "spectrum": "inputs=256&depth=10",
+    "race": "steps=100",
+    "audit": "source=model&model=gpt",
+}
+
+
+@contextmanager
+def _server() -> Iterator[tuple[str, int]]:
+    """The address of a server of the app, and its process id."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: S603
+    try:
+        while True:
+            try:
+                urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
+                break
+            except OSError:
+                if process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+        yield f"ws://127.0.0.1:{port}/_stcore/stream", process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _visit(address: str, page: str, query: str) -> None:
+    """Open a page and wait until the server has sent all of it."""
+    browser = await websocket_connect(address, max_message_size=2**28)
+    ask = BackMsg()
+    ask.rerun_script.page_name, ask.rerun_script.query_string = page, query
+    await browser.write_message(ask.SerializeToString(), binary=True)
+    while isinstance(data := await browser.read_message(), bytes):
+        told = ForwardMsg.FromString(data)
+        if told.WhichOneof("type") == "script_finished":
+            if told.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                break
+        elif told.delta.new_element.HasField("exception"):
+            raise RuntimeError(told.delta.new_element.exception.message)
+    browser.close()
+
+
+async def _seconds(address: str, visitors: int, seed: int) -> float:
+    """How long the pages take, one after the other, each until the last visitor has it."""
+    began = time.perf_counter()
+    for page, query in LINKS.items():
+        link = f"{query}&seed={seed}"
+        await asyncio.gather(*(_visit(address, page, link) for _ in range(visitors)))
+    return time.perf_counter() - began
+
+
+@cache
+def _workshop() -> tuple[float, float, float]:
+    """Seconds of one visitor, of thirty at once, and the server's peak memory in MB."""
+    with _server() as (address, pid):
+
+        async def visits() -> tuple[float, float]:
+            await _seconds(address, 1, 0)  # warm-up: the imports
+            return await _seconds(address, 1, 1), await _seconds(address, VISITORS, 2)
+
+        one, thirty = asyncio.run(visits())
+        status = Path(f"/proc/{pid}/status").read_text()
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024 / 1e6  # type: ignore[index]
+    return one, thirty, peak
+
+
+def thirty_to_one(quick: bool) -> Row:
+    one, thirty, _ = _workshop()
+    name = f"{VISITORS} visitors open {len(LINKS)} pages of long work at once ÷ one visitor"
+    return Row(name, f"{thirty:.1f} s", f"{one:.1f} s", thirty / one, must=5, aim=3)
+
+
+def server_memory(quick: bool) -> Row:
+    *_, peak = _workshop()
+    name = f"peak memory of the server of those {VISITORS} visitors"
+    return Row(name, f"{peak:.0f} MB", "", peak, must=690, unit="MB")
+
+
+ROWS = (thirty_to_one, server_memory)
