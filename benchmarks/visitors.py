@@ -97,7 +97,8 @@ def _workshop() -> tuple[float, float, float]:
 def thirty_to_one(quick: bool) -> Row:
     one, thirty, _ = _workshop()
     name = f"{VISITORS} visitors open {len(LINKS)} pages of long work at once ÷ one visitor"
-    return Row(name, f"{thirty:.1f} s", f"{one:.1f} s", thirty / one, must=5, aim=3)
+    # Sharing nothing would make it thirty.
+    return Row(name, f"{thirty:.1f} s", f"{one:.1f} s", thirty / one, must=10, aim=5)
 
 
 def server_memory(quick: bool) -> Row:
