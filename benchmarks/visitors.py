@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from tornado.websocket import websocket_connect
+from websockets.asyncio.client import connect
 
 from benchmarks.table import Row
 
@@ -56,18 +56,18 @@ def _server() -> Iterator[tuple[str, int]]:
 
 async def _visit(address: str, page: str, query: str) -> None:
     """Open a page and wait until the server has sent all of it."""
-    browser = await websocket_connect(address, max_message_size=2**28)
     ask = BackMsg()
     ask.rerun_script.page_name, ask.rerun_script.query_string = page, query
-    await browser.write_message(ask.SerializeToString(), binary=True)
-    while isinstance(data := await browser.read_message(), bytes):
-        told = ForwardMsg.FromString(data)
-        if told.WhichOneof("type") == "script_finished":
-            if told.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-                break
-        elif told.delta.new_element.HasField("exception"):
-            raise RuntimeError(told.delta.new_element.exception.message)
-    browser.close()
+    async with connect(address, max_size=None) as browser:
+        await browser.send(ask.SerializeToString())
+        async for data in browser:
+            told = ForwardMsg.FromString(data)
+            if told.WhichOneof("type") == "script_finished":
+                if told.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+                    return
+            elif told.delta.new_element.HasField("exception"):
+                raise RuntimeError(told.delta.new_element.exception.message)
+    raise RuntimeError(f"the server left before {page} was whole")
 
 
 async def _seconds(address: str, visitors: int, seed: int) -> float:
