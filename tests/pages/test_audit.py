@@ -285,9 +285,9 @@ def test_an_upload_is_kept_by_its_content_alone_and_its_audit_by_recipe(send, sa
 
 def test_a_failed_audit_leaves_the_way_free_for_the_next(send, messages):
     assert messages(send({"a.safetensors": b"no"}))
-    assert not audits._one_at_a_time.locked()
+    assert not audits.audits.turn.locked()
     send({"a.safetensors": save(state())})
-    assert not audits._one_at_a_time.locked()
+    assert not audits.audits.turn.locked()
 
 
 # --- tensors ------------------------------------------------------------------------------------

@@ -175,5 +175,5 @@ def test_a_run_that_is_ended_leaves_the_way_free(open_page, monkeypatch):
     monkeypatch.setattr(networks, "propagate", gone)
     with pytest.raises(AssertionError):  # the page shows the exception
         open_page("propagation", SMALL)
-    assert not networks._one_at_a_time.locked()
+    assert not networks._propagations.turn.locked()
     assert not networks._propagations
