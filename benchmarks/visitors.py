@@ -2,23 +2,18 @@
 
 import asyncio
 import re
-import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from urllib.request import urlopen
+from tempfile import TemporaryDirectory
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
 
 from benchmarks.table import Row
+from tests.browser.server import running_server
 
-ROOT = Path(__file__).parent.parent
 VISITORS = 30
 # Pages of long work; the seed makes it new.
 LINKS = {
@@ -30,35 +25,11 @@ LINKS = {
 }
 
 
-@contextmanager
-def _server() -> Iterator[tuple[str, int]]:
-    """The address of a server of the app, and its process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    options = ["--server.headless=true", "--server.address=127.0.0.1", f"--server.port={port}"]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: S603
-    try:
-        while True:
-            try:
-                urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).close()
-                break
-            except OSError:
-                if process.poll() is not None:
-                    raise
-                time.sleep(0.05)
-        yield f"ws://127.0.0.1:{port}/_stcore/stream", process.pid
-    finally:
-        process.terminate()
-        process.wait()
-
-
-async def _visit(address: str, page: str, query: str) -> None:
+async def _visit(url: str, page: str, query: str) -> None:
     """Open a page and wait until the server has sent all of it."""
     ask = BackMsg()
     ask.rerun_script.page_name, ask.rerun_script.query_string = page, query
-    async with connect(address, max_size=None) as browser:
+    async with connect(f"{url.replace('http', 'ws')}/_stcore/stream", max_size=None) as browser:
         await browser.send(ask.SerializeToString())
         async for data in browser:
             told = ForwardMsg.FromString(data)
@@ -70,23 +41,23 @@ async def _visit(address: str, page: str, query: str) -> None:
     raise RuntimeError(f"the server left before {page} was whole")
 
 
-async def _seconds(address: str, visitors: int, seed: int) -> float:
+async def _seconds(url: str, visitors: int, seed: int) -> float:
     """How long the pages take, one after the other, each until the last visitor has it."""
     began = time.perf_counter()
     for page, query in LINKS.items():
         link = f"{query}&seed={seed}"
-        await asyncio.gather(*(_visit(address, page, link) for _ in range(visitors)))
+        await asyncio.gather(*(_visit(url, page, link) for _ in range(visitors)))
     return time.perf_counter() - began
 
 
 @cache
 def _workshop() -> tuple[float, float, float]:
     """Seconds of one visitor, of thirty at once, and the server's peak memory in MB."""
-    with _server() as (address, pid):
+    with TemporaryDirectory() as logs, running_server(Path(logs, "log.txt")) as (url, pid):
 
         async def visits() -> tuple[float, float]:
-            await _seconds(address, 1, 0)  # warm-up: the imports
-            return await _seconds(address, 1, 1), await _seconds(address, VISITORS, 2)
+            await _seconds(url, 1, 0)  # warm-up: the imports
+            return await _seconds(url, 1, 1), await _seconds(url, VISITORS, 2)
 
         one, thirty = asyncio.run(visits())
         status = Path(f"/proc/{pid}/status").read_text()

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import socket
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from initcore import draw_spec, snippet
 from tests.browser.chromium import ARGUMENTS, executable
+from tests.browser.server import HOST, running_server
 
-ROOT = Path(__file__).parents[2]
-HOST = "127.0.0.1"
 SETTLED = '[data-testid="stApp"][data-test-connection-state="CONNECTED"]'
 SETTLED += '[data-test-script-state="notRunning"]'
 DRAWN = """() => [...document.querySelectorAll('.js-plotly-plot')].every(plot => {
@@ -37,45 +29,6 @@ PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 
 
 # --- server and browser -------------------------------------------------------------------------
-
-
-@contextmanager
-def running_server(log):
-    """A server of the app on a free port, until the block ends: its URL and its process id."""
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        port = free.getsockname()[1]
-    options = {
-        "server.headless": "true",
-        "server.address": HOST,
-        "server.port": str(port),
-    }
-    command = [sys.executable, "-m", "streamlit", "run", "app.py"]
-    for name, value in options.items():
-        command += [f"--{name}", value]
-    url = f"http://{HOST}:{port}"
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            _wait_until_healthy(url, process, log)
-            yield url, process.pid
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_until_healthy(url, process, log):
-    while process.poll() is None:
-        try:
-            with urlopen(f"{url}/_stcore/health", timeout=5):
-                return
-        except (URLError, ConnectionError, TimeoutError):
-            time.sleep(0.05)
-    pytest.fail(f"The server ended with {process.returncode}:\n{log.read_text()}")
 
 
 @pytest.fixture(scope="session")

@@ -79,9 +79,8 @@ def test_the_std_is_told_to_six_digits_and_the_angles_know_none():
 
 def test_the_order_in_memory_counts():
     weight, law = drawn(DRAWS["kaiming_normal"], LAYERS[2])
-    assert Grain(weight.T).is_draw_of(
-        law
-    )  # a view: what was drawn as (in, out) is read as (out, in)
+    # A view: what was drawn as (in, out) is read as (out, in).
+    assert Grain(weight.T).is_draw_of(law)
     assert Grain(weight.T.contiguous()).is_draw_of(law) is False
 
 

@@ -35,7 +35,7 @@ def impatient(monkeypatch):
 
 
 class Waiting:
-    """Progress that counts those who wait; the block of ``until`` may go on when all do."""
+    """Progress that counts those who wait; ``all_wait`` is set once ``count`` do."""
 
     def __init__(self, count):
         self.count, self.told, self.all_wait = count, set(), threading.Event()
