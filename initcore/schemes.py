@@ -18,7 +18,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from scipy.special import ndtr
@@ -72,13 +72,18 @@ class Call:
 
     @property
     def takes_generator(self) -> bool:
-        return "generator" in inspect.signature(getattr(nn.init, self.function)).parameters
+        return _takes_generator(self.function)
 
     def code(self, tensor: str) -> str:
         parts = [tensor, *(f"{name}={value!r}" for name, value in self.arguments.items())]
         if self.takes_generator:
             parts.append("generator=g")
         return f"nn.init.{self.function}({', '.join(parts)})"
+
+
+@cache
+def _takes_generator(function: str) -> bool:
+    return "generator" in inspect.signature(getattr(nn.init, function)).parameters
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ with st.container(horizontal=True):
     )
     st.download_button(
         "Script (.py)",
-        script(spec),
+        lambda: script(spec),
         f"{name}.py",
         "text/x-python",
         icon=":material/code:",

@@ -110,7 +110,6 @@ def pages() -> list[st.Page]:
 def passed_through_app() -> None:
     """Called by app.py before it runs a page."""
     st.session_state[_MARK] = True
-    st.session_state[CONTROLS] = []
 
 
 @cache
@@ -133,6 +132,7 @@ def through_app() -> None:
     the pages here tells the server their kind; then the page runs again, through app.py.
     """
     _prepare_server()
+    st.session_state[CONTROLS] = []
     if _MARK not in st.session_state:
         st.set_page_config(page_title="Init Explorer", page_icon=ICON)
         st.navigation(pages(), position="hidden")
