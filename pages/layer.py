@@ -1,5 +1,7 @@
 """Layer: pick a layer and a scheme, see what it does to the weights."""
 
+from functools import partial
+
 import streamlit as st
 
 from initcore import InitError, draw_spec, snippet
@@ -136,7 +138,7 @@ with st.container(horizontal=True):
     )
     st.download_button(
         "Script (.py)",
-        lambda: script(spec),
+        partial(script, spec),
         f"{name}.py",
         "text/x-python",
         icon=":material/code:",

@@ -94,7 +94,8 @@ _TYPES = {"float32": "f4", "float64": "f8", "int32": "i4", "uint8": "u1"}
 def _packed(array: npt.NDArray[Any]) -> dict[str, str] | list[float]:
     if not array.size:
         return []
-    spec = {"dtype": _TYPES[str(array.dtype)], "bdata": b64encode(array.tobytes()).decode("ascii")}
+    raw = np.ascontiguousarray(array).data
+    spec = {"dtype": _TYPES[str(array.dtype)], "bdata": b64encode(raw).decode("ascii")}
     return spec | {"shape": ", ".join(map(str, array.shape))} if array.ndim > 1 else spec
 
 
