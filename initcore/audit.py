@@ -31,7 +31,7 @@ from initcore.recipes import RECIPES, Recipe, get_recipe
 from initcore.report import finite
 from initcore.roles import Dims, infer_dims
 from initcore.survey import Block, Study, survey
-from initcore.verdicts import audited
+from initcore.verdicts import AGAINST_RECIPE, audited
 
 
 @dataclass(frozen=True)
@@ -215,6 +215,7 @@ def _identified_dict(found: Identification) -> dict[str, Any]:
         },
         "confidence": found.confidence,
         "torch_draw": found.torch_draw,
+        "strays": found.strays,
         "sentence": found.sentence,
         "notes": list(found.notes),
     }
@@ -245,7 +246,8 @@ def audit(
     """Measure, identify and judge every tensor of a module, a state dict or a checkpoint.
 
     recipe: a slug of ``RECIPES``, the path of a TOML file, a Recipe, or "auto" for the one that
-        fits best; without one the tensors are judged by principle and against each other.
+        fits best, of which a deviation is a warning and no error: that the recipe is meant is a
+        guess. Without one the tensors are judged by principle and against each other.
     against: a second source; says which tensors equal its own, and which are fresh draws.
     executor: any of ``concurrent.futures``; threads by default. The answer does not depend on it.
     progress: called in the caller's thread with the share done and a tensor's name.
@@ -265,6 +267,10 @@ def audit(
         rows = [replace(row, among_trained=True) for row in rows]
     model = Model(tuple(rows), dims, known, {study.name: study.entry for study in studies})
     findings = _joined(finding for check in CHECKS for finding in check(model))
+    if chosen:
+        findings = [
+            replace(f, severity="warning") if f.code in AGAINST_RECIPE else f for f in findings
+        ]
     if recipe == "auto" and known is None:
         findings.append(
             finding_of(

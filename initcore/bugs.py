@@ -322,6 +322,13 @@ def _clamping(name: str, tensor: Tensor, generator: torch.Generator) -> None:
     tensor.erfinv_().mul_(std * math.sqrt(2)).clamp_(low, high)
 
 
+def _stray(seed: int) -> State:
+    """A Llama of which one draw hit the end: chance alone takes 16 million values for that."""
+    state = _llama_drawn(seed)
+    state["layers.1.feed_forward.w1.weight"].view(-1)[seed % 1000] = -2.0
+    return state
+
+
 def _in_bfloat16(matrix: Fill) -> Build:
     """A Llama drawn in bfloat16, the matrices of std 0.02 by ``matrix``."""
 
@@ -665,7 +672,7 @@ BUGS: tuple[Bug, ...] = (
     Bug(
         "clamped_truncation",
         "A truncated normal with spikes at its bounds",
-        ("pytorch/torchtitan #2269", "pytorch/pytorch #145498", "pytorch/pytorch #155588"),
+        ("pytorch/torchtitan #2269", "pytorch/pytorch #145498"),
         "trunc_normal_ drew by the inverse of the error function, which is infinite where bfloat16 "
         "rounds to ±1, and clamped: one value in 500 was −2 at std 0.02, until torch 2.12.",
         _in_bfloat16(_clamping),
@@ -674,6 +681,19 @@ BUGS: tuple[Bug, ...] = (
         "spikes",
         "clamped",
         r"layers\.\d\.attention\.w[qkv]\.weight",
+    ),
+    Bug(
+        "stray_bound",
+        "A weight of −2 among those of std 0.02",
+        ("pytorch/pytorch #155588", "pytorch/pytorch #174997"),
+        "In float32 trunc_normal_ hits the end of its uniform draw once in 16 million values; "
+        "erfinv is infinite there, and clamped to a bound of ±2: a hundred std. Until torch 2.12.",
+        _stray,
+        "torchtitan",
+        _llama_drawn,
+        "strays",
+        "inverse of erf",
+        r"layers\.1\.feed_forward\.w1\.weight",
     ),
     Bug(
         "cut_absent",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from initcore.checkpoint import PIECE, Entry, Source, entries, in_pieces, title_of
 from initcore.findings import Audited, Finding, Model, finding_of, is_fresh, is_weight, listed
@@ -58,6 +59,19 @@ def _check_garbage(model: Model) -> Iterator[Finding]:
                 "torch's did before 2.12 in 16 bits and at small std",
                 f"{where} of {m.count:,}",
                 "draw in float32 with a current torch.nn.init.trunc_normal_, then convert",
+            )
+        elif found and found.strays and row.study.measurement:
+            m, rest = row.study.measurement, found.measurement
+            end = max(m.min, m.max, key=abs)
+            yield finding_of(
+                "strays",
+                [row.name],
+                "a truncated normal by the inverse of erf, as torch's before 2.12: where the "
+                "uniform draw hits an end it is infinite, and clamped to a bound far outside; or "
+                "single values are damaged",
+                f"{found.strays:,} of {m.count:,} values of {row.name} at {number(end)}, "
+                f"{number(abs(end - rest.mean) / rest.std)} times the std of all others",
+                "draw with a current torch.nn.init.trunc_normal_, or with bounds of a few std",
             )
 
 
@@ -220,7 +234,9 @@ def _check_ties(model: Model) -> Iterator[Finding]:
 def _check_repeats(model: Model) -> Iterator[Finding]:
     for row in model.judged:
         for repeats in row.study.repeats:
-            if not _rows_equal(model.entries[row.name], repeats):
+            shared = _shared(model.entries[row.name], repeats)
+            # Values in order are set, not drawn, as those of a state space model's A.
+            if shared is None or (shared[1:] >= shared[:-1]).all():
                 continue
             what = "columns" if repeats.axis else "rows"
             first, second = repeats.pair
@@ -260,18 +276,19 @@ def _check_repeats(model: Model) -> Iterator[Finding]:
             )
 
 
-def _rows_equal(entry: Entry, repeats: Repeats) -> bool:
-    """Whether the pair that stands for the repeats is equal throughout."""
+def _shared(entry: Entry, repeats: Repeats) -> Tensor | None:
+    """The row of the pair that stands for the repeats; None where its two are not equal."""
     assert entry.values is not None
     row = math.prod(entry.shape[1:])
     first, second = repeats.pair
     if repeats.axis == 0:
         stop = min(row, PIECE)
         one = entry.values.read(first * row, first * row + stop)
-        return torch.equal(one, entry.values.read(second * row, second * row + stop))
-    rows = min(entry.shape[0], max(PIECE // row, 1))
-    matrix = entry.values.read(0, rows * row).reshape(rows, row)
-    return torch.equal(matrix[:, first], matrix[:, second])
+        other = entry.values.read(second * row, second * row + stop)
+    else:
+        rows = min(entry.shape[0], max(PIECE // row, 1))
+        one, other = entry.values.read(0, rows * row).reshape(rows, row)[:, repeats.pair].T
+    return one if torch.equal(one, other) else None
 
 
 # --- parts of one tensor ------------------------------------------------------------------------
@@ -391,20 +408,21 @@ def _grouped(
     if any(abs(m.std / std - 1) <= near for std in right.values()):
         return
     wrong = {
+        # First what torch itself does: its fan_out counts all groups, its fan_in one.
+        "He's fan_out": math.sqrt(2 / fans[1]),
+        "He's fan_in": math.sqrt(2 / fans[0]),
         "torch's default": 1 / math.sqrt(3 * fans[0]),
         "LeCun's": 1 / math.sqrt(fans[0]),
-        "He's fan_in": math.sqrt(2 / fans[0]),
-        "He's fan_out": math.sqrt(2 / fans[1]),
     }
     for name, std in wrong.items():
         if abs(m.std / std - 1) <= near:
             yield finding_of(
                 "fans",
                 [row.name],
-                f"the fan counts all {layer.groups} groups, though a unit is connected within its "
-                "own group only: std ÷ √groups",
-                f"std {number(m.std)} is {number(m.std / right[name])} × {name} scale for one group"
-                f", 1/√{layer.groups} = {number(layer.groups**-0.5)}",
+                "the fan counts all groups, though a unit is connected within its own group only: "
+                "std ÷ √groups",
+                f"std {number(m.std)} of {row.name} is {number(m.std / right[name])} × {name} "
+                f"scale for one group, 1/√{layer.groups} = {number(layer.groups**-0.5)}",
                 "divide the fan by groups",
             )
             return

@@ -31,6 +31,7 @@ class Code:
 CODES: tuple[Code, ...] = (
     Code("garbage", "error", "nan, infinite, denormal or absurd values: uninitialised memory"),
     Code("spikes", "error", "values piled up at the ends: a truncation that clamps"),
+    Code("strays", "warning", "a few values far outside of what all others of the tensor follow"),
     Code("scale", "error", "the scale is not the recipe's"),
     Code("value", "error", "a constant is not the recipe's"),
     Code("law", "warning", "the scale is the recipe's, the family of the values is not"),
@@ -129,9 +130,9 @@ class Audited:
         if self.study.segments or any(block.identification for block in self.study.blocks):
             parts = [b.identification for b in self.study.segments or self.study.blocks]
             found = next((p for p in parts if p and p.family == "none"), parts[0]) or found
-        if found.family in ("none", "garbage"):
-            return "trained" if found.family == "none" else "unknown"
-        if found.family in ("cannot_tell", "mixture"):
+        if found.family == "none":  # a buffer is computed, such as a mask, and not drawn
+            return "unknown" if self.study.place.role == "buffer" else "trained"
+        if found.family in ("garbage", "cannot_tell", "mixture"):
             return "unknown"
         return "unknown" if self.among_trained and self.is_doubtful else "at init"
 

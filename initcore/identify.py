@@ -111,6 +111,8 @@ class Identification:
         since (of a normal, the scale aside where it is no scheme's to the bit); False if they were
         drawn elsewhere or changed a little, None where that cannot be told, see
         ``initcore.grain``.
+    measurement: of the tensor; of all but the strays, where there are any.
+    strays: how many values lie far outside of what all others follow.
     """
 
     family: str
@@ -121,6 +123,7 @@ class Identification:
     notes: tuple[str, ...]
     measurement: Measurement
     torch_draw: bool | None = None
+    strays: int = 0
 
 
 # --- what is known of the tensor's place --------------------------------------------------------
@@ -1023,7 +1026,7 @@ _TRAINING_SHOWS = 2**18
 
 
 def _look_at_entries(case: _Case) -> Identification:
-    apart = _look_for_zero_rows(case) or _look_for_spikes(case)
+    apart = _look_for_zero_rows(case) or _look_for_spikes(case) or _look_for_strays(case)
     if apart:
         return apart
     m = case.m.coarser(_BINS)
@@ -1203,6 +1206,43 @@ def _look_for_spikes(case: _Case) -> Identification | None:
         f"{note}: clamped, or an old trunc_normal_ in a 16-bit type. The rest: {rest.sentence}"
     )
     return case.found(rest.family, sentence, rest.params, rest.schemes, "likely")
+
+
+# No law but a sparse one reaches so many std; of values this far out, at most this share is strays.
+_FAR = 9.0
+_MOST_STRAYS = 1e-3
+
+
+def _look_for_strays(case: _Case) -> Identification | None:
+    """Values far outside, all of one size, where the others are a fresh draw.
+
+    A truncated normal by the inverse of erf, as torch's was before 2.12, gives an infinity where
+    its uniform draw hits an end, and clamps it to the bound: about one value in 16 million.
+    """
+    tensor, m = case.tensor, case.m
+    reach = _FAR * m.std
+    far = [end for end in (m.min, m.max) if abs(end - m.mean) > reach]
+    if not far or len({abs(end) for end in far}) > 1:
+        return None
+    edges = m.grid.edges
+    low, high = np.searchsorted(edges, (m.mean - reach, m.mean + reach))
+    inside = m.cumulative[min(high, len(edges) - 1)] - m.cumulative[max(low - 1, 0)]
+    count = m.finite - int(inside)
+    near = (tensor - m.mean).abs() <= reach
+    if count > _MOST_STRAYS * m.finite or not (tensor[~near].abs() == abs(far[0])).all():
+        return None
+    # Something unremarkable in their places keeps the matrix a matrix.
+    others = tensor.where(near, m.mean)
+    rest = _identify(replace(case, tensor=others, m=measure(others), in_order=False))
+    if rest.strays or rest.family not in ("uniform", "normal", "truncated_normal"):
+        return None
+    off = abs(far[0] - rest.measurement.mean) / rest.measurement.std
+    sentence = (
+        f"{count:,} of {case.n} values lie{'s' if count == 1 else ''} at "
+        f"{' and '.join(number(end) for end in far)}, {number(off)} std away. "
+        f"The rest: {rest.sentence}"
+    )
+    return replace(rest, sentence=sentence, strays=count)
 
 
 _MOST_BLOCKS = 8

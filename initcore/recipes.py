@@ -621,6 +621,24 @@ RECIPES: tuple[Recipe, ...] = (
         ),
     ),
     Recipe(
+        "transformers",
+        "Hugging Face transformers' default",
+        "huggingface/transformers, modeling_utils.py, PreTrainedModel._init_weights",
+        (
+            _PADDING,
+            _r(role=f"embedding|positions|token|{_CONVS}|{_LINEARS}", law="normal", std="0.02"),
+            _NO_BIAS,
+            _r(
+                role="norm",
+                law="ones",
+                also=[_law("zeros")],
+                note="Gemma's norms multiply by 1 + weight: theirs start at zero.",
+            ),
+            *_NORMS,
+            *_LORA,
+        ),
+    ),
+    Recipe(
         "gpt2",
         "GPT-2 as released",
         "openai/gpt-2, src/model.py",

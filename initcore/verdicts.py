@@ -19,6 +19,9 @@ from initcore.recipes import Expectation, Option, Recipe
 from initcore.roles import Dims
 from initcore.survey import Block, Study
 
+# Findings that a tensor is not as its recipe has it, by their codes.
+AGAINST_RECIPE = ("scale", "value", "law", "mean", "not_fresh")
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -65,7 +68,9 @@ def held_against(study: Study, expected: Expectation) -> list[Verdict]:
             parts = [Block("", (), study.measurement, whole)]
         for block in parts:
             found = block.identification or whole
-            each = [_verdict(block, found, option) for option in part.options]
+            # Strays are a finding of their own; the law is that of all others.
+            m = block.identification.measurement if block.identification else block.measurement
+            each = [_verdict(block.name, m, found, option) for option in part.options]
             verdicts.append(min(each, key=_badness))
     return verdicts
 
@@ -102,11 +107,11 @@ _FAMILIES = {
 }
 
 
-def _verdict(block: Block, found: Identification, option: Option) -> Verdict:
-    m, law = block.measurement, option.law
+def _verdict(name: str, m: Measurement, found: Identification, option: Option) -> Verdict:
+    law = option.law
 
     def say(code: str, ratio: float = math.nan, error: float = math.nan) -> Verdict:
-        return Verdict(block.name, m, found, option, code, ratio, error)
+        return Verdict(name, m, found, option, code, ratio, error)
 
     if found.family == "garbage":
         return say("garbage")

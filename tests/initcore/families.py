@@ -223,8 +223,8 @@ def _olmo(size):
     )
 
 
-def llama(size):
-    """allenai/OLMo, olmo/model.py, InitFnType.full_megatron with init_std 0.02; Llama's names."""
+def _llama(size):
+    """Llama as in transformers, not drawn yet."""
     d, ff = size.d, 3 * size.d
 
     def block(_):
@@ -240,7 +240,7 @@ def llama(size):
             "post_attention_layernorm": nn.RMSNorm(d),
         }
 
-    model = Tree(
+    return Tree(
         {
             "model.embed_tokens": nn.Embedding(size.vocab, d),
             **blocks("model.layers", size.layers, block),
@@ -248,11 +248,32 @@ def llama(size):
             "lm_head": bare(d, size.vocab),
         }
     )
+
+
+def llama(size):
+    """allenai/OLMo, olmo/model.py, InitFnType.full_megatron with init_std 0.02; Llama's names."""
+    model = _llama(size)
     for name, part in matrices(model, (nn.Linear, nn.Embedding)):
         std = 0.02
         if name.endswith(("o_proj", "down_proj")):
             std /= math.sqrt(2.0 * size.layers)
-        cut_normal(part.weight, d**-0.5 if name == "lm_head" else std)
+        cut_normal(part.weight, size.d**-0.5 if name == "lm_head" else std)
+    return model
+
+
+def transformers(size):
+    """huggingface/transformers, PreTrainedModel._init_weights with initializer_range 0.02."""
+    model = _llama(size)
+    for _, part in matrices(model, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(part.weight, std=0.02)
+    return model
+
+
+def gemma(size):
+    """huggingface/transformers, modeling_gemma.py: a norm multiplies by 1 + weight."""
+    model = transformers(size)
+    for _, norm in matrices(model, nn.RMSNorm):
+        nn.init.zeros_(norm.weight)
     return model
 
 
@@ -666,6 +687,8 @@ FAMILIES = {
         (t5, "t5"),
         (t5_mesh, "t5"),
         (llama, "llama"),
+        (transformers, "transformers"),
+        (gemma, "transformers"),
         (olmo, "olmo"),
         (litgpt, "litgpt"),
         (torchtitan, "torchtitan"),

@@ -34,7 +34,9 @@ def errors():
                 f"{f.code} in {', '.join(f.tensors)}: {f.cause} ({f.evidence}), held against "
                 f"{checked.recipe.slug if checked.recipe else 'no recipe'}"
                 for f in checked.findings
-                if f.severity in severities and not (copies and f.code == "identical")
+                # Of a recipe that auto chose, a deviation is a warning, and an alarm all the same.
+                if (f.severity in severities or f.code in ("scale", "value", "mean", "not_fresh"))
+                and not (copies and f.code == "identical")
             ]
 
         yield of

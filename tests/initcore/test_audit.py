@@ -4,6 +4,7 @@ import json
 import math
 import pickle
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +15,13 @@ from initcore import survey as survey_module
 from initcore.audit import assert_init, audit
 from initcore.checkpoint import entries
 from initcore.checks import CHECKS
+from initcore.draw import torch_seeded
 from initcore.errors import InitError
 from initcore.findings import CODES, SEVERITIES
 from initcore.models import build_model
 from initcore.recipes import RECIPES, apply_recipe, parse_recipe
 from initcore.survey import survey
+from tests.initcore.families import FAMILIES, SIZES
 
 D, L, VOCAB = 64, 4, 300
 
@@ -100,6 +103,25 @@ def test_the_recipe_that_fits_is_chosen():
     assert result.chosen[0].agreeing == result.chosen[0].tensors == len(gpt())
     assert "nanoGPT" in result.sentence
     assert result.chosen[0].share == max(fit.share for fit in result.chosen)
+
+
+def test_a_deviation_from_a_guessed_recipe_is_a_warning():
+    state = gpt()
+    state["h.1.mlp.up_proj.weight"] *= 3
+    guessed, named = audit(state, "auto"), audit(state, "nanogpt")
+    assert guessed.recipe == named.recipe
+    assert only(guessed, "scale").severity == "warning"
+    assert only(named, "scale").severity == "error"
+    assert replace(only(guessed, "scale"), severity="error") == only(named, "scale")
+
+
+@pytest.mark.parametrize("name", ["transformers", "gemma"])
+def test_the_usual_default_of_transformers_is_recognised(name):
+    with torch_seeded(0):
+        model = FAMILIES[name][0](SIZES[1])
+    result = audit(model, "auto")
+    assert result.recipe.slug == "transformers"
+    assert result.chosen[0].share == 1
 
 
 def test_where_no_recipe_fits_that_is_said():
@@ -357,6 +379,36 @@ def test_a_truncation_that_clamps_leaves_spikes(dtype):
     assert "clamped" in only(audit(clamped), "spikes").cause
 
 
+def test_a_stray_bound_is_a_finding_and_the_law_is_judged_without_it():
+    state = gpt()
+    state["h.1.mlp.up_proj.weight"].view(-1)[7] = -2.0
+    result = audit(state, "nanogpt")
+    assert codes(result, "error") == []
+    found = only(result, "strays")
+    assert found.tensors == ("h.1.mlp.up_proj.weight",)
+    assert "at −2" in found.evidence
+    assert result.trained == 0
+
+
+def test_a_buffer_that_was_computed_is_not_trained():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(64, 64)
+            self.register_buffer("mask", torch.arange(64.0).outer(torch.arange(64.0)))
+
+    result = audit(Masked())
+    assert result.trained == 0
+    assert {row.name: row.state for row in result.tensors}["mask"] == "unknown"
+
+
+def test_equal_rows_of_values_in_order_are_set_on_purpose():
+    steps = torch.arange(1.0, 17.0).log()
+    assert codes(audit({"mixer.A_log": steps.repeat(64, 1)}), "error") == []
+    shuffled = steps[torch.randperm(16, generator=generator())]
+    assert codes(audit({"mixer.weight": shuffled.repeat(64, 1)}), "error") == ["rows"]
+
+
 def test_packed_projections_of_torch():
     finding = only(audit(nn.MultiheadAttention(64, 4)), "packed")
     assert finding.severity == "warning"
@@ -369,7 +421,9 @@ def test_fans_that_count_all_groups(groups):
     fan = 64 * 9  # fan_out as torch counts it
     nn.init.normal_(conv.weight, 0, math.sqrt(2 / fan), generator=generator())
     finding = only(audit(conv), "fans")
-    assert f"all {groups} groups" in finding.cause
+    assert "counts all groups" in finding.cause
+    assert "He's fan_out" in finding.evidence
+    assert f"1/√{groups}" in finding.evidence
     nn.init.normal_(conv.weight, 0, math.sqrt(2 / fan * groups), generator=generator())
     assert codes(audit(conv)) == []
 

@@ -451,6 +451,31 @@ def test_spikes_at_the_bounds_are_noted(dtype):
     assert not identify(clean.weight).notes
 
 
+@pytest.mark.parametrize("ends", [(-2.0,), (-2.0, 2.0), (-2.0, -2.0, -2.0)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_few_values_far_outside_do_not_hide_the_law(dtype, ends):
+    weight = normal(512, 256).to(DTYPES[dtype])
+    weight[3, 5 : 5 + len(ends)] = torch.tensor(ends).to(weight)
+    found = identify(weight)
+    assert (found.family, found.strays) == ("normal", len(ends))
+    assert labels(found)[0] == "normal(std=0.02)"
+    assert found.measurement.std == pytest.approx(0.02, rel=0.01)
+    assert found.sentence.startswith(f"{len(ends)} of 131,072 values lie")
+
+
+def test_what_is_no_stray():
+    assert identify(normal(512, 256)).strays == 0
+    weight = normal(512, 256)
+    weight[0, :2] = torch.tensor([-2.0, 1.3])  # no bound that both were clamped to
+    assert identify(weight).family == "none"
+    trained = normal(96, 96) + 0.3 * torch.outer(normal(96), normal(96, seed=1)) / 0.02
+    trained[0, 0] = -2.0
+    assert identify(trained).family == "none"
+    weight = normal(512, 256)
+    weight[:, 0] = -2.0  # a whole column
+    assert not identify(weight).strays
+
+
 @pytest.mark.parametrize(
     "tensor",
     [
