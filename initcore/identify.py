@@ -776,19 +776,22 @@ def identify(
 ) -> Identification:
     """Identify what a tensor was initialised with.
 
-    ``tensor`` is float32, float64, bfloat16 or float16, of any shape. ``layer`` is the one whose
-    weight or bias it is; without one the fans are torch's, read off the shape, and a tensor of one
-    axis has none. ``measurement`` is the tensor's, where there is one already. ``shape`` is the
-    whole tensor's where ``tensor`` holds only some of its rows, as of one too large to hold; then
-    patterns are not looked for, nor a tall orthogonal matrix, which takes all rows to tell.
+    ``tensor`` is float32, float64, bfloat16 or float16, of any shape, on any device. ``layer`` is
+    the one whose weight or bias it is; without one the fans are torch's, read off the shape, and a
+    tensor of one axis has none. ``measurement`` is the tensor's, where there is one already.
+    ``shape`` is the whole tensor's where ``tensor`` holds only some of its rows, as of one too
+    large to hold; then patterns are not looked for, nor a tall orthogonal matrix, which takes all
+    rows to tell.
 
-    Raises InitError for other dtypes, an empty tensor, and a layer of other shapes.
+    Raises InitError for other dtypes, an empty tensor, one on the meta device, and a layer of other
+    shapes.
     """
     tensor = tensor.detach()
     if not tensor.dim():
         tensor = tensor.reshape(1)
     shape = shape or tuple(tensor.shape)
-    case = _Case(tensor, _slot(shape, layer), measurement or _measured(tensor))
+    measured = measurement or _measured(tensor)
+    case = _Case(tensor.cpu(), _slot(shape, layer), measured)
     if shape == tuple(tensor.shape):
         return _identify(case)
     tall = shape[0] > math.prod(shape[1:])

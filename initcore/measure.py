@@ -721,13 +721,15 @@ def _grid_of_values(tensor: Tensor, dtype: str) -> tuple[Grid | HalfGrid, _Ends 
 def measure(
     tensor: Tensor, grid: Grid | HalfGrid | None = None, *, heat: Heat | None = None
 ) -> Measurement:
-    """Measure a tensor of any shape in float32, float64, bfloat16 or float16.
+    """Measure a tensor of any shape in float32, float64, bfloat16 or float16, on any device.
 
     The edges are those of ``grid`` (see ``grid_for``), else come from one pass over the extremes.
     ``heat`` (of the tensor as a matrix) is filled in the same pass. Raises InitError for other
-    dtypes and for an empty tensor.
+    dtypes, for an empty tensor and for one on the meta device.
     """
     dtype = _dtype_name(tensor)
+    if tensor.is_meta:
+        raise InitError("a tensor on the meta device has no values to measure: materialise it")
     if not tensor.numel():
         raise InitError("an empty tensor has no values to measure")
     if grid and not grid.fits(dtype):
@@ -738,7 +740,7 @@ def measure(
         grid, ends = _grid_of_values(flat, dtype)
     run = _Pass(grid, dtype, heat, ends)
     for start in range(0, len(flat), BLOCK):
-        run.add(flat[start : start + BLOCK], start)
+        run.add(flat[start : start + BLOCK].cpu(), start)
     return run.result()
 
 

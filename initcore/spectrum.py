@@ -88,7 +88,7 @@ def singular_values(matrix: Tensor) -> Array:
         found = torch.linalg.svdvals(values)
     else:
         found = squares.flip(0).sqrt()
-    return np.asarray(largest * found.numpy())
+    return np.asarray(largest * found.cpu().numpy())
 
 
 def _lower_gram(wide: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from scipy import stats
 
 from initcore.draw import BLOCK, DTYPES, Spec, Stream, draw_spec
 from initcore.errors import InitError
+from initcore.identify import identify
 from initcore.laws import Normal, Uniform
 from initcore.layers import Layer
 from initcore.measure import Grid, HalfGrid, Heat, grid_for, measure, measure_stream
@@ -173,6 +174,12 @@ def test_any_layout_is_measured():
 def test_empty_tensors_are_refused(tensor):
     with pytest.raises(InitError, match="empty"):
         measure(tensor)
+
+
+def test_a_tensor_without_values_is_refused():
+    for look in (measure, identify):
+        with pytest.raises(InitError, match="meta device"):
+            look(torch.empty(3, 3, device="meta"))
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
