@@ -47,7 +47,7 @@ _ROW = 256
 _TINY, _HUGE = 1e-6, 1e6
 # So many values stay in the processor's cache from the first look at them to the last. They are
 # counted by ``BLOCK``, since each count costs a histogram more.
-_PART = 2**16
+_PART = 2**17
 # The most bins whose index is a short integer, with room for the ones that edges at ±mark and
 # rounding add: half the bytes to count, and the counts stay in the processor's cache.
 _SHORT_BINS = 2**15 - 8
