@@ -44,6 +44,8 @@ def _check_garbage(model: Model) -> Iterator[Finding]:
                 evidence,
                 "initialise the tensor; torch.empty, to_empty and missing keys leave it as it was",
             )
+        elif study.place.role == "buffer" or (found and found.family == "none"):
+            continue  # computed, as sines of positions are, or trained: no draw to speak of
         elif found and any(study.spikes) and row.study.measurement:
             m = row.study.measurement
             low, high = study.spikes
@@ -592,6 +594,8 @@ _PAIRS = (
     ("linear", "linear"),
     ("linear", "head"),
 )
+# What multiplies a branch entry by entry is no matrix, whatever its shape.
+_MULTIPLIER = re.compile(r"(?:^|[._])(?:alpha|beta|gamma|scale|gain|temperature)s?_?\d?$")
 
 
 def _check_zeros(model: Model) -> Iterator[Finding]:
@@ -599,7 +603,8 @@ def _check_zeros(model: Model) -> Iterator[Finding]:
     weights = [
         row
         for row in model.judged
-        if is_weight(row.study) or row.study.place.role in ("lora_a", "lora_b")
+        if (is_weight(row.study) and not _MULTIPLIER.search(row.name))
+        or row.study.place.role in ("lora_a", "lora_b")
     ]
     blocks: dict[tuple[str, int | None], list[Audited]] = defaultdict(list)
     for row in weights:

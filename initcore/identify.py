@@ -1213,7 +1213,7 @@ def _look_for_spikes(case: _Case) -> Identification | None:
 
 # No law but a sparse one reaches so many std; of values this far out, at most this share is strays.
 _FAR = 9.0
-_MOST_STRAYS = 1e-3
+_MOST_STRAYS = 0.01
 
 
 def _look_for_strays(case: _Case) -> Identification | None:
@@ -1234,8 +1234,9 @@ def _look_for_strays(case: _Case) -> Identification | None:
     near = (tensor - m.mean).abs() <= reach
     if count > _MOST_STRAYS * m.finite or not (tensor[~near].abs() == abs(far[0])).all():
         return None
-    # Something unremarkable in their places keeps the matrix a matrix.
-    others = tensor.where(near, m.mean)
+    # Others in their places keep the matrix a matrix, and its scale.
+    others = tensor.clone()
+    others[~near] = tensor[near][: int((~near).sum())]
     rest = _identify(replace(case, tensor=others, m=measure(others), in_order=False))
     if rest.strays or rest.family not in ("uniform", "normal", "truncated_normal"):
         return None

@@ -18,9 +18,10 @@ from initcore.checks import CHECKS
 from initcore.draw import torch_seeded
 from initcore.errors import InitError
 from initcore.findings import CODES, SEVERITIES
+from initcore.measure import measure
 from initcore.models import build_model
 from initcore.recipes import RECIPES, apply_recipe, parse_recipe
-from initcore.survey import survey
+from initcore.survey import _spikes, survey
 from tests.initcore.families import FAMILIES, SIZES
 
 D, L, VOCAB = 64, 4, 300
@@ -400,6 +401,22 @@ def test_a_buffer_that_was_computed_is_not_trained():
     result = audit(Masked())
     assert result.trained == 0
     assert {row.name: row.state for row in result.tensors}["mask"] == "unknown"
+
+
+def test_what_is_computed_and_reaches_its_ends_often_is_not_clamped():
+    angles = torch.arange(256.0)[:, None] * torch.logspace(0, -4, 128)
+    sines = torch.cat([angles.sin(), angles.cos()], 1)
+    rotary = nn.Module()
+    rotary.register_buffer("table", sines)
+    assert _spikes(measure(sines)) != (0, 0)
+    for source in (rotary, {"embed_positions.weight": sines}):
+        assert codes(audit(source)) == []
+
+
+@pytest.mark.parametrize("name", ["alpha", "scale", "blocks.0.gamma_2"])
+def test_what_multiplies_a_branch_may_be_constant(name):
+    assert codes(audit({name: torch.full((4, 64), 1e-4)}), "error") == []
+    assert codes(audit({"proj.weight": torch.full((4, 64), 1e-4)}), "error") == ["constant"]
 
 
 def test_equal_rows_of_values_in_order_are_set_on_purpose():
