@@ -22,7 +22,7 @@ from initcore.identify import Identification
 from initcore.laws import number
 from initcore.layers import Layer
 from initcore.measure import Measurement
-from initcore.roles import MATRICES
+from initcore.roles import MATRICES, STATISTICS
 from initcore.schemes import xavier_std
 from initcore.survey import Repeats, Study, spread_error
 from initcore.verdicts import check_recipe
@@ -33,7 +33,9 @@ from initcore.verdicts import check_recipe
 def _check_garbage(model: Model) -> Iterator[Finding]:
     for row in model.rows:
         study, found = row.study, row.study.identification
-        if study.tied:
+        a_buffer = study.place.role == "buffer" and not row.name.endswith(STATISTICS)
+        # A mask may hold infinities, and a single number any bound.
+        if study.tied or a_buffer or (study.entry.count == 1 and not np.isnan(study.start).any()):
             continue
         if study.absurd or (found and found.family == "garbage"):
             evidence = found.sentence if found else study.note
@@ -44,7 +46,7 @@ def _check_garbage(model: Model) -> Iterator[Finding]:
                 evidence,
                 "initialise the tensor; torch.empty, to_empty and missing keys leave it as it was",
             )
-        elif study.place.role == "buffer" or (found and found.family == "none"):
+        elif found and found.family == "none":
             continue  # computed, as sines of positions are, or trained: no draw to speak of
         elif found and any(study.spikes) and row.study.measurement:
             m = row.study.measurement
@@ -103,9 +105,12 @@ def _check_copies(model: Model) -> Iterator[Finding]:
     """
     groups: dict[bytes, list[Audited]] = defaultdict(list)
     for row in model.judged:
-        start = row.study.start
-        # Of a few values, as of an identity or a bias of ones and zeros, equality says nothing.
-        if len(set(start.tolist())) >= 16:
+        start, found = row.study.start, row.study.identification
+        if found and found.family == "none" and row.study.place.role == "positions":
+            continue  # computed, as sines are, and so alike by right
+        # Of a few values, as of an identity, or of ones that return, as of a grid of offsets,
+        # equality says nothing; of a draw even 16 bits leave more.
+        if len(set(start.tolist())) >= max(16, 0.6 * len(start)):
             signs = np.signbit(start[:_SIGNS])
             groups[np.packbits(signs ^ signs[0]).tobytes()].append(row)
     same: dict[str, list[list[str]]] = defaultdict(list)
@@ -646,9 +651,16 @@ def _neighbours(rows: list[Audited]) -> Iterator[tuple[Audited, Audited]]:
         for two in rows[i + 1 :]:
             pair = one.study.place.role, two.study.place.role
             # Layers of no known place in a block follow each other in the order of their names.
-            beside = two is rows[i + 1] or not {"conv", "linear"} & set(pair)
-            if beside and (pair in _PAIRS or pair[::-1] in _PAIRS):
+            beside = two is rows[i + 1] and _reads(two, one)
+            named = not {"conv", "linear"} & set(pair)
+            if (named or beside) and (pair in _PAIRS or pair[::-1] in _PAIRS):
                 yield one, two
+
+
+def _reads(two: Audited, one: Audited) -> bool:
+    """Whether the second can be a product with what the first gives, by their sizes."""
+    inner, outer = two.study.place.layer, one.study.place.layer
+    return inner is None or outer is None or inner.size[0] == outer.size[1]
 
 
 def _all_zero(row: Audited) -> bool:

@@ -321,7 +321,8 @@ def _with_depths(found: list[Place]) -> list[Place]:
 
 # --- roles from names and shapes ----------------------------------------------------------------
 
-_STATISTICS = ("running_mean", "running_var")
+# Buffers that are measured: of a batch norm. All others are set.
+STATISTICS = ("running_mean", "running_var")
 _ATTENTION = r"(?:^|\.)\w*att(?:n|ention)?\w*\."
 _MLP = r"(?:^|\.)(?:mlp|ffn?|feed_?forward|dense\w*|block_sparse_moe|moe|experts?)\w*\."
 
@@ -337,7 +338,7 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (_ends(r"lora_(?:embedding_)?b(?:\.\w+)?"), "lora_b"),
     (
         _ends(
-            *_STATISTICS,
+            *STATISTICS,
             "num_batches_tracked",
             r"inv_freq",
             "position_ids",
@@ -364,7 +365,7 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
         _ends(
             "wpe",
             r"pos_emb(?:ed(?:ding)?)?s?",
-            r"position(?:al)?_embeddings?",
+            r"position(?:al)?_embeddings?(?:_table)?",
             "embed_positions",
         ),
         "positions",
@@ -496,7 +497,7 @@ class _Beside:
         scales, attention, transformer = set(), set(), set()
         for place in found:
             path, _, leaf = place.name.lower().rpartition(".")
-            if leaf in _STATISTICS or (leaf == "weight" and len(place.shape) == 1):
+            if leaf in STATISTICS or (leaf == "weight" and len(place.shape) == 1):
                 scales.add(path)
             if leaf.startswith(("in_proj_", "q_proj_")):
                 attention.add(path)

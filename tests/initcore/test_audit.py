@@ -411,6 +411,39 @@ def test_what_is_computed_and_reaches_its_ends_often_is_not_clamped():
     assert _spikes(measure(sines)) != (0, 0)
     for source in (rotary, {"embed_positions.weight": sines}):
         assert codes(audit(source)) == []
+    # An encoder and a decoder have the same.
+    twice = {f"{one}.embed_positions.weight": sines.clone() for one in ("encoder", "decoder")}
+    assert codes(audit(twice)) == []
+
+
+def test_a_buffer_or_a_single_number_may_be_infinite():
+    class Masked(nn.BatchNorm1d):
+        def __init__(self):
+            super().__init__(64)
+            self.register_buffer("mask", torch.full((8, 8), -math.inf).triu(1))
+            self.register_buffer("limit", torch.tensor(1e10))
+
+    module = Masked()
+    assert codes(audit(module)) == []
+    assert codes(audit({"clip.input_max": torch.tensor(math.inf)})) == []
+    assert codes(audit({"logit_scale": torch.tensor(math.nan)}), "error") == ["garbage"]
+    module.running_var[3] = math.nan
+    assert only(audit(module), "garbage").tensors == ("running_var",)
+
+
+def test_zero_branches_beside_each_other_are_not_dead():
+    state = {"attn.offsets.weight": torch.zeros(96, 64), "attn.weights.weight": torch.zeros(48, 64)}
+    assert codes(audit(state), "error") == []
+    state["attn.weights.weight"] = torch.zeros(48, 96)  # it reads what the offsets give
+    assert codes(audit(state), "error") == ["dead"]
+
+
+def test_equal_values_that_return_are_no_draw():
+    grid = torch.arange(1.0, 13.0).repeat(8)  # of offsets, in every layer
+    state = {f"layers.{i}.attn.offsets.bias": grid for i in range(2)}
+    assert codes(audit({k: v.clone() for k, v in state.items()}), "error") == []
+    drawn = torch.empty(96).normal_(generator=generator())
+    assert codes(audit({k: drawn.clone() for k in state}), "error") == ["identical"]
 
 
 @pytest.mark.parametrize("name", ["alpha", "scale", "blocks.0.gamma_2"])
