@@ -634,7 +634,7 @@ RECIPES: tuple[Recipe, ...] = (
                 also=[_law("zeros")],
                 note="Gemma's norms multiply by 1 + weight: theirs start at zero.",
             ),
-            *_NORMS,
+            _r(role="norm_bias", law="zeros"),
             *_LORA,
         ),
     ),
