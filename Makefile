@@ -2,15 +2,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench clean
+.PHONY: run test unit lint chromium bench clean
+# A browser is installed while the code is checked.
+MAKEFLAGS += -j2
 
 run: .venv/app
 	$(BIN)/streamlit run app.py --server.address localhost --server.port 8501
 
-test: .venv/test lint
-	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/pytest -n auto --dist loadfile --ignore tests/browser
+test: unit chromium
 	$(BIN)/pytest tests/browser -n 2 --dist loadfile
+
+unit: lint
+	$(BIN)/pytest -n auto --dist loadfile --ignore tests/browser
+
+chromium: .venv/test
+	$(BIN)/python -m tests.browser.chromium
 
 lint: .venv/test
 	$(BIN)/ruff check .
