@@ -12,7 +12,7 @@ stands in ``Audit.findings``, each with its cause, its evidence and its mend.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from initcore.checkpoint import Source, title_of
-from initcore.checks import CHECKS, check_against
+from initcore.checks import CHECKS, check_against, kin
 from initcore.errors import InitError
 from initcore.findings import SEVERITIES, Audited, Finding, Model, Severity, finding_of
 from initcore.identify import Identification
@@ -246,8 +246,9 @@ def audit(
     """Measure, identify and judge every tensor of a module, a state dict or a checkpoint.
 
     recipe: a slug of ``RECIPES``, the path of a TOML file, a Recipe, or "auto" for the one that
-        fits best, of which a deviation is a warning and no error: that the recipe is meant is a
-        guess. Without one the tensors are judged by principle and against each other.
+        fits best. That this one is meant is a guess: a deviation is a warning, and an error only
+        where nine tenths of the model and its like in other blocks agree. Without a recipe the
+        tensors are judged by principle and against each other.
     against: a second source; says which tensors equal its own, and which are fresh draws.
     executor: any of ``concurrent.futures``; threads by default. The answer does not depend on it.
     progress: called in the caller's thread with the share done and a tensor's name.
@@ -268,9 +269,7 @@ def audit(
     model = Model(tuple(rows), dims, known, {study.name: study.entry for study in studies})
     findings = _joined(finding for check in CHECKS for finding in check(model))
     if chosen:
-        findings = [
-            replace(f, severity="warning") if f.code in AGAINST_RECIPE else f for f in findings
-        ]
+        findings = _less_sure(findings, rows, chosen[0])
     if recipe == "auto" and known is None:
         findings.append(
             finding_of(
@@ -291,6 +290,27 @@ def audit(
         for row in rows
     )
     return Audit(title_of(source), light, tuple(findings), dims, known, chosen)
+
+
+def _less_sure(
+    findings: Iterable[Finding], rows: Sequence[Audited], fit: Agreement
+) -> list[Finding]:
+    """Findings against a recipe that was guessed: errors only where all but a few agree."""
+    like = {row.name: (kin(row.name), row.study.place.role) for row in rows}
+    agreeing = Counter(like[row.name] for row in rows if row.agrees)
+    deviating = Counter(like[row.name] for row in rows if row.agrees is False)
+
+    fits = fit.agreeing >= 0.9 * fit.tensors
+
+    def alone(name: str) -> bool:
+        return fits and agreeing[like[name]] >= 2 * deviating[like[name]]
+
+    return [
+        replace(f, severity="warning")
+        if f.code in AGAINST_RECIPE and not all(map(alone, f.tensors))
+        else f
+        for f in findings
+    ]
 
 
 def _joined(findings: Iterable[Finding]) -> list[Finding]:

@@ -86,7 +86,7 @@ def _check_garbage(model: Model) -> Iterator[Finding]:
 _COUNTER = re.compile(r"(?<![^.])\d+(?=\.)|(?<=layer|stage|block|group)_?\d+(?=\.)|(?<=_l)\d+")
 
 
-def _kin(name: str) -> str:
+def kin(name: str) -> str:
     """The name without the numbers of blocks: that of its like in the other blocks."""
     return _COUNTER.sub("#", name)
 
@@ -194,7 +194,7 @@ def _identical(model: Model, sets: list[list[str]]) -> Iterator[Finding]:
             )
         elif any(_COPY.search(name) for name in names):
             blocks["copies",].append(names)
-        elif len({_kin(name) for name in names}) == 1:
+        elif len({kin(name) for name in names}) == 1:
             blocks["layers",].append(names)
         else:
             blocks["names",].append(names)
@@ -504,7 +504,7 @@ def _check_odd(model: Model) -> Iterator[Finding]:
     groups: dict[tuple[str, tuple[int, ...]], list[Audited]] = defaultdict(list)
     for row in model.matrices:
         if row.expected is None and row.study.measurement and row.state != "trained":
-            groups[_kin(row.name), row.study.place.shape].append(row)
+            groups[kin(row.name), row.study.place.shape].append(row)
     for rows in groups.values():
         if len(rows) < 3:
             continue
@@ -715,7 +715,7 @@ def _check_depth(model: Model) -> Iterator[Finding]:
     for row in model.matrices:
         place = row.study.place
         if place.depth is not None and row.state == "at init" and _std(row):
-            groups[place.stack, place.role, _kin(row.name)].append((place.depth, row))
+            groups[place.stack, place.role, kin(row.name)].append((place.depth, row))
     for (_, role, _), members in groups.items():
         depths = np.array([depth for depth, _ in members], dtype=float)
         if len(set(depths)) < 3:

@@ -17,7 +17,7 @@ FAULTY = "transformer.h.1.mlp.c_proj.weight"
 @pytest.fixture
 def checkpoint(tmp_path):
     """A GPT of which one matrix is a hundred times too large."""
-    state = build_model("gpt", width=32, blocks=2).state_dict()
+    state = build_model("gpt", width=32, blocks=3).state_dict()
     state["lm_head.weight"] = state["lm_head.weight"].clone()  # a file knows no ties
     state[FAULTY] = 100 * state[FAULTY]
     path = tmp_path / "model.safetensors"
@@ -48,7 +48,7 @@ def test_a_checkpoint_is_uploaded_audited_opened_and_kept(
     tab.locator("input[type=file]").set_input_files(checkpoint)
     expect(tab.get_by_role("heading", level=1)).to_contain_text("model.safetensors")
     expect(tab.get_by_text("1 error.")).to_be_visible()
-    expect(tab.get_by_role("figure", name=re.compile("1 of 8 are not"))).to_be_visible()
+    expect(tab.get_by_role("figure", name=re.compile("1 of 12 are not"))).to_be_visible()
     settle(tab)
     choose(tab, "Open a tensor", FAULTY)
     expect(tab.get_by_role("figure")).to_have_count(4)

@@ -106,14 +106,22 @@ def test_the_recipe_that_fits_is_chosen():
     assert result.chosen[0].share == max(fit.share for fit in result.chosen)
 
 
-def test_a_deviation_from_a_guessed_recipe_is_a_warning():
-    state = gpt()
-    state["h.1.mlp.up_proj.weight"] *= 3
-    guessed, named = audit(state, "auto"), audit(state, "nanogpt")
-    assert guessed.recipe == named.recipe
-    assert only(guessed, "scale").severity == "warning"
-    assert only(named, "scale").severity == "error"
-    assert replace(only(guessed, "scale"), severity="error") == only(named, "scale")
+def test_a_deviation_from_a_guessed_recipe_is_an_error_only_beside_its_like():
+    one, all_blocks = gpt(), gpt()
+    one["h.1.mlp.up_proj.weight"] *= 3
+    for i in range(L):
+        all_blocks[f"h.{i}.mlp.up_proj.weight"] *= 3
+    for state, severity in ((one, "error"), (all_blocks, "warning")):
+        guessed, named = audit(state, "auto"), audit(state, "nanogpt")
+        assert guessed.recipe == named.recipe
+        assert only(named, "scale").severity == "error"
+        assert only(guessed, "scale") == replace(only(named, "scale"), severity=severity)
+    for i in range(L):  # a fifth of all tensors: the recipe may not be meant at all
+        one[f"h.{i}.attn.qkv_proj.bias"] += 1
+        one[f"h.{i}.mlp.down_proj.bias"] += 1
+    guessed = audit(one, "auto")
+    assert guessed.recipe.slug == "nanogpt"
+    assert codes(guessed, "error") == []
 
 
 @pytest.mark.parametrize("name", ["transformers", "gemma"])
