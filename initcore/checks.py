@@ -108,9 +108,10 @@ def _check_copies(model: Model) -> Iterator[Finding]:
         start, found = row.study.start, row.study.identification
         if found and found.family == "none" and row.study.place.role == "positions":
             continue  # computed, as sines are, and so alike by right
-        # Of a few values, as of an identity, or of ones that return, as of a grid of offsets,
-        # equality says nothing; of a draw even 16 bits leave more.
-        if len(set(start.tolist())) >= max(16, 0.6 * len(start)):
+        # Of a few values, as of an identity, of ones that return, as of a grid of offsets, or of
+        # ones in order equality says nothing; of a draw even 16 bits leave more.
+        in_order = (start[1:] >= start[:-1]).all()
+        if len(set(start.tolist())) >= max(16, 0.6 * len(start)) and not in_order:
             signs = np.signbit(start[:_SIGNS])
             groups[np.packbits(signs ^ signs[0]).tobytes()].append(row)
     same: dict[str, list[list[str]]] = defaultdict(list)
@@ -660,7 +661,7 @@ def _neighbours(rows: list[Audited]) -> Iterator[tuple[Audited, Audited]]:
 def _reads(two: Audited, one: Audited) -> bool:
     """Whether the second can be a product with what the first gives, by their sizes."""
     inner, outer = two.study.place.layer, one.study.place.layer
-    return inner is None or outer is None or inner.size[0] == outer.size[1]
+    return inner is None or outer is None or inner.size[0] == outer.size[1] > 1
 
 
 def _all_zero(row: Audited) -> bool:

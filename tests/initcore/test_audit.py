@@ -444,12 +444,16 @@ def test_zero_branches_beside_each_other_are_not_dead():
     assert codes(audit(state), "error") == []
     state["attn.weights.weight"] = torch.zeros(48, 96)  # it reads what the offsets give
     assert codes(audit(state), "error") == ["dead"]
+    vectors = {name: torch.zeros(1, 1, 64) for name in ("image.separator", "image.separator_2")}
+    assert codes(audit(vectors), "error") == []
 
 
 def test_equal_values_that_return_are_no_draw():
     grid = torch.arange(1.0, 13.0).repeat(8)  # of offsets, in every layer
-    state = {f"layers.{i}.attn.offsets.bias": grid for i in range(2)}
-    assert codes(audit({k: v.clone() for k, v in state.items()}), "error") == []
+    ramp = torch.linspace(0.0, 1.0, 96)  # as RWKV mixes a token with the one before
+    for values in (grid, ramp):
+        state = {f"layers.{i}.attn.offsets.bias": values.clone() for i in range(2)}
+        assert codes(audit(state), "error") == []
     drawn = torch.empty(96).normal_(generator=generator())
     assert codes(audit({k: drawn.clone() for k in state}), "error") == ["identical"]
 
