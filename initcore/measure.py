@@ -14,7 +14,7 @@ machines give one answer. Quantiles, the display histogram and the Kolmogorov-Sm
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d
 
-from initcore.draw import BLOCK, DTYPES, Stream
+from initcore.draw import DTYPES, Stream
 from initcore.errors import InitError
 from initcore.laws import LARGEST, SMALLEST, Law
 
@@ -41,13 +41,15 @@ _Ends = tuple[float, float]  # the smallest value and the largest
 CRITICAL_5 = 1.358
 
 # Rows of this length are summed in float32, and the rows in float64: kurtosis is within 1e-8. Of
-# more than 500 rows, as a part has, np.vecdot lets other threads run.
-_ROW = 256
+# more than 500 rows, as a part has, np.vecdot lets other threads run. What is shorter than a part
+# holds them up in any case, and is faster in longer rows.
+_ROW, _LONG_ROW = 256, 1024
 # Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
 _TINY, _HUGE = 1e-6, 1e6
-# So many values stay in the processor's cache from the first look at them to the last. They are
-# counted by ``BLOCK``, since each count costs a histogram more.
+# So many values stay in the processor's cache from the first look at them to the last; with a heat
+# map half as many. Those of a block are counted at once, since each count costs a histogram more.
 _PART = 2**17
+_BLOCK = 2**21
 # The most bins whose index is a short integer, with room for the ones that edges at ±mark and
 # rounding add: half the bytes to count, and the counts stay in the processor's cache.
 _SHORT_BINS = 2**15 - 8
@@ -382,6 +384,11 @@ class Heat:
     def position(self, flat: int) -> tuple[int, int]:
         return divmod(flat, self.columns)
 
+    def whole_bands(self, size: int) -> int:
+        """The most entries up to ``size`` that end where cells do, which is faster to take in."""
+        band = self.cell[0] * self.columns
+        return size // band * band or size
+
     def merge(self, other: Heat) -> Heat:
         return Heat(
             self.rows,
@@ -395,10 +402,13 @@ class Heat:
         )
 
     @np.errstate(over="ignore", invalid="ignore")  # the sum of a cell may be infinite or nan
-    def add(self, offset: int, values: Floats) -> tuple[float, float, float]:
+    def add(
+        self, offset: int, values: Floats, then: Callable[[Floats], None] | None = None
+    ) -> tuple[float, float, float]:
         """Take in a flat run of entries that starts at ``offset`` in the matrix.
 
-        Returns the run's sum and its smallest and largest entry, nan if one is nan.
+        Returns the run's sum and its smallest and largest entry, nan if one is nan. ``then`` is
+        called with each part of the run while it is in the processor's cache.
         """
         total, low, high = 0.0, math.inf, -math.inf
         at = 0
@@ -408,16 +418,19 @@ class Heat:
             rows = (len(values) - at) // self.columns
             if column or not rows:  # part of a row
                 size = min(self.columns - column, len(values) - at)
-                part = self._add_run(row, column, values[at : at + size])
+                run = values[at : at + size]
+                part = self._add_run(row, column, run)
+                self._track_extremes(offset + at, run, *part[1:])
+                if then:
+                    then(run)
             else:  # whole bands of cells, or the rows up to the next band
                 in_band = height - row % height
                 rows = rows - rows % height if in_band == height <= rows else min(rows, in_band)
                 size = rows * self.columns
-                part = self._add_rows(row, values[at : at + size].reshape(rows, -1))
+                part = self._add_rows(row, values[at : at + size].reshape(rows, -1), then)
             total += part[0]
             low, high = float(np.minimum(low, part[1])), float(np.maximum(high, part[2]))
             at += size
-        self._track_extremes(offset, values, low, high)
         return total, low, high
 
     def _track_extremes(self, offset: int, values: Floats, low: float, high: float) -> None:
@@ -433,17 +446,32 @@ class Heat:
         if (-high, offset) < (-self.argmax[0], self.argmax[1]):
             self.argmax = (high, offset + int(argmax(values)))
 
-    def _add_rows(self, first: int, block: Floats) -> tuple[float, float, float]:
+    def _add_rows(
+        self, first: int, block: Floats, then: Callable[[Floats], None] | None
+    ) -> tuple[float, float, float]:
         bands = block.reshape(-1, min(self.cell[0], len(block)), self.columns)
-        if bands.shape[1] == 1:
-            total = low = high = bands[:, 0]
-        else:
-            # A product with ones sums faster than add.reduce and add.reduceat.
-            total = np.matmul(np.ones((1, bands.shape[1]), bands.dtype), bands)[:, 0]
-            low, high = np.minimum.reduce(bands, axis=1), np.maximum.reduce(bands, axis=1)
+        total, low, high = room = _memory((3, len(bands), self.columns), block.dtype)
+        # A product with ones sums faster than add.reduce and add.reduceat.
+        ones = np.ones((1, bands.shape[1]), block.dtype)
+        step = max(_PART // 2 // bands[0].size, 1)
+        for at in range(0, len(bands), step):
+            part, to = bands[at : at + step], slice(at, at + step)
+            np.matmul(ones, part, out=total[to, None])
+            np.minimum.reduce(part, axis=1, out=low[to])
+            np.maximum.reduce(part, axis=1, out=high[to])
+            if then:
+                then(part.reshape(-1))
         if self.cell[1] > 1:
             total = self._sum_across(total)
-            low, high = -self._largest_across(-low), self._largest_across(high)
+            np.negative(low, out=low)
+            pooled = self._largest_across(room[1:].reshape(-1, self.columns))
+            low, high = pooled.reshape(2, len(bands), -1)
+            np.negative(low, out=low)
+        # Where an extreme is, is looked for in its band alone.
+        held = {int(low.argmin()) // low.shape[1], int(high.argmax()) // high.shape[1]}
+        for at in range(len(bands)) if np.isnan(low).any() else held:
+            band, ends = bands[at].reshape(-1), (float(low[at].min()), float(high[at].max()))
+            self._track_extremes(first * self.columns + at * len(band), band, *ends)
         band = first // self.cell[0]
         return self._combine(slice(band, band + len(bands)), slice(None), total, low, high)
 
@@ -481,10 +509,96 @@ class Heat:
 # --- one pass -----------------------------------------------------------------------------------
 
 
+class _Tally:
+    """The power sums, the zeros and the bins of one block's values, taken in part by part.
+
+    summed: whether their sum is known from elsewhere, and computed here only of scaled values.
+    """
+
+    def __init__(self, grid: Grid, dtype: str, summed: bool) -> None:
+        self._grid, self._summed, self._dtype = grid, summed, np.dtype(dtype)
+        self._middle = (grid.low + grid.high) / 2
+        half_width = (grid.high - grid.low) / 2
+        near_zero = abs(self._middle) <= 0.25 * half_width
+        self._plain = near_zero and _TINY < half_width < _HUGE
+        self._index = np.empty(0, np.int16 if grid.bins < 2**15 else np.int32)
+        self._type = self._dtype
+        self._scale, self._start = self._dtype.type(1 / grid.width), self._dtype.type(-grid.first)
+        self._scratch: dict[tuple[int, ...], tuple[Floats, Floats, Floats]] = {}
+
+    def clear(self, count: int, ends: _Ends | None = None) -> None:
+        """Begin anew, for ``count`` finite values from end to end; None: inside the grid."""
+        self._powers: list[list[Floats]] = []
+        self._taken = self.zeros = 0
+        if len(self._index) < count:
+            self._index = _memory((count,), self._index.dtype)
+        low, high = ends or (self._grid.low, self._grid.high)
+        self._has_zeros = low <= 0 <= high
+        self._clipped = not self._plain or ends is not None
+        self._scaled = not self._plain or max(-low, high) > _HUGE
+        self._shift, self._unit, dtype = 0.0, 1.0, self._dtype
+        if self._scaled:
+            # Centre and scale, so that no power over- or underflows or cancels.
+            reach = max(high - self._middle, self._middle - low)
+            if max(abs(self._middle), reach) > 1e38:
+                dtype = np.dtype(np.float64)
+            # Both as the dtype holds them, so that they can be undone exactly. The unit is no power
+            # of two: x would stay on the dtype's lattice, whose squares round with a bias.
+            self._shift = float(dtype.type(self._middle))
+            self._unit = float(dtype.type(reach)) or 1.0
+        if dtype != self._type:
+            self._type, self._scratch = dtype, {}
+
+    def take(self, values: Floats) -> None:
+        """Take in some of the values. Others than ``clear`` was told of spoil the tally."""
+        for part in _parts(values):
+            x, squares, ones = self._scratch_for(part.shape)
+            if self._scaled:
+                np.subtract(part, self._shift, out=x, dtype=x.dtype)
+                np.divide(x, self._unit, out=x)
+            else:
+                x = part
+            np.square(x, out=squares)
+            powers = [squares @ ones, np.vecdot(squares, x), np.vecdot(squares, squares)]
+            if self._scaled or not self._summed:
+                powers.insert(0, x @ ones)
+            self._powers.append(powers)
+            if self._has_zeros and (self._scaled or not np.minimum.reduce(squares, axis=None)):
+                self.zeros += part.size - int(np.count_nonzero(part))
+            bins = squares  # no longer needed
+            # Each rounds to the dtype, see Grid.slack. In one call, torch.add takes twice as long.
+            np.multiply(part, self._scale, out=bins)
+            np.add(bins, self._start, out=bins)
+            if self._clipped:  # rounding may be wider than a bin
+                np.clip(bins, 0, self._grid.bins, out=bins)
+            at, self._taken = self._taken, self._taken + part.size
+            np.copyto(self._index[at : self._taken], bins.reshape(-1), casting="unsafe")
+
+    def _scratch_for(self, shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
+        """Room for two arrays of a shape, kept from part to part, and ones to sum a row with."""
+        if shape not in self._scratch:
+            x, squares = _memory((2, *shape), self._type)
+            self._scratch[shape] = x, squares, np.ones(shape[1], self._type)
+        return self._scratch[shape]
+
+    def moments(self, total: float) -> _Moments:
+        """Of all that was taken in, whose sum this is if ``summed``; not finite if one is not."""
+        rows = [np.concatenate(power) for power in zip(*self._powers, strict=True)]
+        raw = [power.sum(dtype=np.float64) for power in rows]
+        if len(raw) == 3:
+            raw.insert(0, total)
+        return _central(self._taken, np.array(raw) / self._taken, self._shift, self._unit)
+
+    def counts(self) -> Counts:
+        """How many are in each bin, and in one more: rounding can carry a value past the end."""
+        index = torch.from_numpy(self._index[: self._taken])
+        return torch.bincount(index, minlength=self._grid.bins + 1).numpy()
+
+
 class _Pass:
     """The running state of one measurement; ``add`` takes the blocks, ``result`` ends it.
 
-    ``ends`` are the extremes of all values, if they are known and finite: two passes less.
+    ``ends`` are the extremes of all finite values, if they are known: a pass less.
     """
 
     def __init__(
@@ -500,114 +614,53 @@ class _Pass:
         self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
         self._patterns: Counts | None = None
         if isinstance(grid, Grid):
-            # One more: rounding can carry a value just below the upper end one bin too far.
+            self._tally = _Tally(grid, dtype, summed=heat is not None)
             self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
-            self._index = np.empty(0, np.int16 if grid.bins < 2**15 else np.int32)
-            self._middle = (grid.low + grid.high) / 2
-            half_width = (grid.high - grid.low) / 2
-            near_zero = abs(self._middle) <= 0.25 * half_width
-            self._plain = near_zero and _TINY < half_width < _HUGE
         else:
             self._patterns = np.zeros(2**16, np.int64)
-        self._memory: Floats = np.empty((2, 0))
 
     def add(self, block: Tensor, offset: int) -> None:
         """Take in a flat, contiguous block that starts at ``offset`` of the tensor."""
         self.count += block.numel()
-        if self._patterns is not None:
-            index = block.view(torch.int16).to(torch.int32).add_(2**15)
-            self._patterns += torch.bincount(index, minlength=2**16).numpy()
-            if self.heat:
-                self.heat.add(offset, block.float().numpy())
+        if self._patterns is None:
+            self._add_floats(block.numpy(), offset)
             return
-        values: Floats = block.numpy()
-        total: float | None = None
+        index = block.view(torch.int16).to(torch.int32).add_(2**15)
+        self._patterns += torch.bincount(index, minlength=2**16).numpy()
         if self.heat:
-            total, low, high = self.heat.add(offset, values)
+            self.heat.add(offset, block.float().numpy())
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _add_floats(self, values: Floats, offset: int) -> None:
+        grid, tally, total = self.grid, self._tally, 0.0
+        assert isinstance(grid, Grid)
+        # Nearly always all are finite and inside the grid; to look first would cost a pass.
+        tally.clear(len(values))
+        if self.heat:
+            total, low, high = self.heat.add(offset, values, tally.take)
         else:
-            low, high = self.ends or _aminmax(block)
-        if not (math.isfinite(low) and math.isfinite(high)):
+            low, high = self.ends or _aminmax(torch.from_numpy(values))
+            tally.take(values)
+        moments, beyond = tally.moments(total), (0, 0)
+        if not (grid.low <= low and high < grid.high and math.isfinite(moments[1])):
             finite = values[np.isfinite(values)]
             self.nonfinite += len(values) - len(finite)
             if not len(finite):
                 return
-            values, total, low, high = finite, None, float(finite.min()), float(finite.max())
+            low, high = float(finite.min()), float(finite.max())
+            beyond = int((finite < grid.low).sum()), int((finite >= grid.high).sum())
+            tally.clear(len(finite), (low, high))
+            tally.take(finite)
+            moments = tally.moments(float(finite.sum(dtype=np.float64)))
         self.min, self.max = min(self.min, low), max(self.max, high)
-        self._add_finite(values, total, low, high)
-
-    def _add_finite(self, values: Floats, total: float | None, low: float, high: float) -> None:
-        """Take in the power sums and the histogram of finite values from low to high.
-
-        ``total`` is their sum, if known.
-        """
-        n, has_zeros = len(values), low <= 0 <= high
-        is_plain = self._plain and max(-low, high) < _HUGE
-        shift, unit = 0.0, 1.0
-        if not is_plain:
-            # Centre and scale, so that no power over- or underflows or cancels.
-            reach = max(high - self._middle, self._middle - low)
-            if values.dtype == np.float32 and max(abs(self._middle), reach) > 1e38:
-                values = values.astype(np.float64)
-            # Both as the dtype holds them, so that they can be undone exactly. The unit is no power
-            # of two: x would stay on the dtype's lattice, whose squares round with a bias.
-            shift = float(values.dtype.type(self._middle))
-            unit = float(values.dtype.type(reach)) or 1.0
-            total = None
-        powers = np.zeros((4, n // _ROW + 1), values.dtype)  # Σx to Σx⁴ of each row
-        ones = np.ones(_ROW, values.dtype)  # a product with them is the fastest sum
-        if len(self._index) < n:
-            self._index = np.empty(n, self._index.dtype)
-        indexed = row = 0
-        for part in _parts(values):
-            x, squares = self._scratch(part)
-            if is_plain:
-                x = part
-            else:
-                np.divide(np.subtract(part, shift, out=x), unit, out=x)
-            to = slice(row, row + len(part))
-            if total is None:
-                np.matmul(x, ones[: x.shape[1]], out=powers[0, to])
-            np.square(x, out=squares)
-            np.matmul(squares, ones[: x.shape[1]], out=powers[1, to])
-            np.vecdot(squares, x, out=powers[2, to])
-            np.vecdot(squares, squares, out=powers[3, to])
-            if has_zeros and not (is_plain and np.minimum.reduce(squares, axis=None)):
-                self.zeros += part.size - int(np.count_nonzero(part))
-            row = to.stop
-            bins = self._bins(part, low, high, squares)
-            into = slice(indexed, indexed + len(bins))
-            np.copyto(self._index[into], bins, casting="unsafe")
-            indexed = into.stop
-        index = torch.from_numpy(self._index[:indexed])
-        self.counts += torch.bincount(index, minlength=len(self.counts)).numpy()
-        raw = powers.sum(axis=1, dtype=np.float64)
-        if total is not None:
-            raw[0] = total
-        block = (n, low, (0.0, 0.0, 0.0)) if low == high else _central(n, raw / n, shift, unit)
-        self.moments = (self.moments[0] + n, *_merge_moments(self.moments, block))
-
-    def _scratch(self, part: Floats) -> Floats:
-        """Two arrays like ``part``, kept from part to part: fresh pages cost half the time."""
-        if self._memory.shape[1] < part.size or self._memory.dtype != part.dtype:
-            self._memory = np.empty((2, part.size), part.dtype)
-        return self._memory[:, : part.size].reshape(2, *part.shape)
-
-    def _bins(self, part: Floats, low: float, high: float, memory: Floats) -> Floats:
-        """The bin of each value inside the grid, as a float in ``memory``."""
-        values, grid = part.reshape(-1), self.grid
-        assert isinstance(grid, Grid)
-        if low < grid.low or high >= grid.high:
-            below, above = values < grid.low, values >= grid.high
-            self.below += int(np.count_nonzero(below))
-            self.above += int(np.count_nonzero(above))
-            values = values[~(below | above)]
-        bins = memory.reshape(-1)[: len(values)]
-        # Each rounds to the dtype, see Grid.slack. In one call, torch.add takes twice as long.
-        np.multiply(values, 1 / grid.width, out=bins)
-        np.add(bins, -grid.first, out=bins)
-        if not self._plain:  # rounding may be wider than a bin
-            np.clip(bins, 0, grid.bins, out=bins)
-        return bins
+        self.zeros += tally.zeros
+        self.counts += tally.counts()
+        # What lies beyond the grid was clipped to its ends.
+        self.below, self.above = self.below + beyond[0], self.above + beyond[1]
+        self.counts[[0, -1]] -= beyond
+        if low == high:  # no rounding
+            moments = moments[0], low, (0.0, 0.0, 0.0)
+        self.moments = (self.moments[0] + moments[0], *_merge_moments(self.moments, moments))
 
     def result(self) -> Measurement:
         if self._patterns is not None:
@@ -655,14 +708,26 @@ class _Pass:
         )
 
 
-def _parts(values: Floats) -> Iterator[Floats]:
+def _parts(values: Floats) -> list[Floats]:
     """Values as rows to be summed, in parts for the processor's cache; a shorter row comes last."""
-    whole = len(values) - len(values) % _ROW
-    rows, size = values[:whole].reshape(-1, _ROW), _PART // _ROW
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
+    row = _ROW if len(values) >= _PART else _row(len(values))
+    whole = len(values) - len(values) % row
+    rows, size = values[:whole].reshape(-1, row), _PART // row
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
     if whole < len(values):
-        yield values[whole:][None]
+        parts.append(values[whole:][None])
+    return parts
+
+
+@lru_cache(maxsize=64)
+def _row(count: int) -> int:
+    """The length of rows that leave nothing of ``count`` values over, if there is one."""
+    return next((row for row in range(_LONG_ROW, _ROW // 2, -1) if not count % row), _ROW)
+
+
+def _memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Floats:
+    """Room for values that begins on a cache line, which numpy's own does not: 20 % faster."""
+    return torch.empty(shape, dtype=getattr(torch, dtype.name)).numpy()
 
 
 def _dtype_name(tensor: Tensor) -> str:
@@ -722,13 +787,18 @@ def _grid_of_values(tensor: Tensor, dtype: str) -> tuple[Grid | HalfGrid, _Ends 
 
 
 def measure(
-    tensor: Tensor, grid: Grid | HalfGrid | None = None, *, heat: Heat | None = None
+    tensor: Tensor,
+    grid: Grid | HalfGrid | None = None,
+    *,
+    heat: Heat | None = None,
+    ends: _Ends | None = None,
 ) -> Measurement:
     """Measure a tensor of any shape in float32, float64, bfloat16 or float16, on any device.
 
     The edges are those of ``grid`` (see ``grid_for``), else come from one pass over the extremes.
-    ``heat`` (of the tensor as a matrix) is filled in the same pass. Raises InitError for other
-    dtypes, for an empty tensor and for one on the meta device.
+    ``heat`` (of the tensor as a matrix) is filled in the same pass. ``ends`` are those of the
+    finite values, or of a whole that they are a part of, if they are known: a pass less. Raises
+    InitError for other dtypes, for an empty tensor and for one on the meta device.
     """
     dtype = _dtype_name(tensor)
     if tensor.is_meta:
@@ -738,12 +808,12 @@ def measure(
     if grid and not grid.fits(dtype):
         raise InitError(f"a {dtype} tensor cannot be counted on the edges of {grid}")
     flat = tensor.detach().reshape(-1)
-    ends = None
     if grid is None:
         grid, ends = _grid_of_values(flat, dtype)
     run = _Pass(grid, dtype, heat, ends)
-    for start in range(0, len(flat), BLOCK):
-        run.add(flat[start : start + BLOCK].cpu(), start)
+    size = heat.whole_bands(_BLOCK) if heat else _BLOCK
+    for start in range(0, len(flat), size):
+        run.add(flat[start : start + size].cpu(), start)
     return run.result()
 
 

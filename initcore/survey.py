@@ -43,7 +43,6 @@ from initcore.identify import Identification, identify
 from initcore.layers import Layer
 from initcore.measure import (
     Grid,
-    HalfGrid,
     Measurement,
     Progress,
     finite_ends,
@@ -132,7 +131,7 @@ class Study:
 class _Piece:
     """What a worker needs: the values start to stop of a tensor, and what the tensor is.
 
-    grid: the edges, where the tensor has other pieces on the same.
+    ends: the extremes of all of the tensor's finite values, where it has other pieces.
     """
 
     number: int
@@ -140,7 +139,7 @@ class _Piece:
     values: Values
     start: int
     stop: int
-    grid: Grid | HalfGrid | None = None
+    ends: tuple[float, float] | None = None
 
     @property
     def whole(self) -> bool:
@@ -175,16 +174,18 @@ def _ends(piece: _Piece) -> tuple[float, float]:
 def _look(piece: _Piece, values: Tensor) -> _Seen:
     """One pass over a piece."""
     place, row = piece.place, piece.row
-    grid = piece.grid
-    if grid is None and place.blocks:
-        grid = grid_between(*finite_ends(values), len(values), place.dtype)
+    grid, ends = None, piece.ends
+    if ends is None and place.blocks:
+        ends = finite_ends(values)
+    if ends:
+        grid = grid_between(*ends, math.prod(place.shape), place.dtype)
     parts = [_part(piece, values, index) for _, index in place.blocks]
     blocks = tuple(measure(part, grid) if part.numel() else None for part in parts)
     seen = [block for block in blocks if block]
     if seen and sum(part.numel() for part in parts) == len(values):
         measured = reduce(Measurement.merge, seen)
     else:
-        measured = measure(values, grid)
+        measured = measure(values, grid, ends=ends)
     nothing: Any = np.empty(0, np.uint64), np.empty(0)
     row_keys = column_keys = nothing[0]
     energies = nothing[1]
@@ -474,13 +475,8 @@ def survey(
             ]
     with _executor(executor) as pool:
         tell = _Teller(progress, pieces, split)
-        grids = _grids(pool, split, tell, studies, known)
-        parts = [
-            replace(part, grid=grids[number])
-            for number, own in split.items()
-            if number in grids
-            for part in own
-        ]
+        ends = _ends_of(pool, split, tell)
+        parts = [replace(part, ends=ends[number]) for number, own in split.items() for part in own]
         seen: dict[int, dict[int, _Seen]] = {}
         for piece, result in _run(pool, _work, [*pieces, *parts], tell):
             if isinstance(result, Study):
@@ -551,27 +547,15 @@ def _is_wide(piece: _Piece) -> bool:
     return DTYPES[piece.place.dtype].itemsize > 2
 
 
-def _grids(
-    pool: Executor,
-    split: dict[int, list[_Piece]],
-    tell: _Teller,
-    studies: dict[int, Study],
-    known: list[Place],
-) -> dict[int, Grid | HalfGrid]:
-    """The edges on which the pieces of each large tensor are counted."""
-    ends: dict[int, tuple[float, float]] = dict.fromkeys(split, (math.inf, -math.inf))
+def _ends_of(
+    pool: Executor, split: dict[int, list[_Piece]], tell: _Teller
+) -> dict[int, tuple[float, float]]:
+    """The extremes of each large tensor, between which its pieces are counted."""
+    ends = dict.fromkeys(split, (math.inf, -math.inf))
     wide = [part for own in split.values() for part in own if _is_wide(part)]
     for piece, (low, high) in _run(pool, _ends, wide, tell):
         ends[piece.number] = min(ends[piece.number][0], low), max(ends[piece.number][1], high)
-    grids = {}
-    for number, (low, high) in ends.items():
-        place = known[number]
-        try:
-            grids[number] = grid_between(low, high, math.prod(place.shape), place.dtype)
-        except InitError as error:
-            entry = Entry(place.name, place.shape, place.dtype, None)
-            studies[number] = Study(entry, place, note=str(error), absurd=True)
-    return grids
+    return ends
 
 
 def _work(piece: _Piece) -> Study | _Seen | str:

@@ -116,9 +116,10 @@ def test_subnormal_float32_is_measured():
 
 
 @pytest.mark.parametrize("mean", [100.0, 1e6])
-def test_a_mean_far_above_the_std_keeps_both_exact(mean):
+@pytest.mark.parametrize("shape", [None, (50, 100)], ids=["alone", "with a heat map"])
+def test_a_mean_far_above_the_std_keeps_both_exact(mean, shape):
     tensor = normal(5000, mean, 1.0)
-    m = measure(tensor)
+    m = measure(tensor, heat=Heat.empty(shape, 8) if shape else None)
     assert_moments(m, tensor)
 
 
@@ -155,13 +156,25 @@ def test_nothing_finite_leaves_nothing_to_say(dtype, value):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-@pytest.mark.parametrize("count", [BLOCK - 1, BLOCK, BLOCK + 1, BLOCK + 257])
+@pytest.mark.parametrize("count", [2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 2 * BLOCK + 257])
 def test_blocks_leave_no_seam(dtype, count):
     tensor = normal(count, 0.5, 1.0, DTYPES[dtype])
     tensor[-1] = 9.0
     m = measure(tensor)
     assert_measured_exactly(m, tensor)
     assert_moments(m, tensor)
+
+
+@every_dtype
+@pytest.mark.parametrize("odd", [False, True])
+def test_known_ends_spare_a_pass_and_change_nothing(dtype, odd):
+    tensor = normal(3000, 0.5, 1.0, DTYPES[dtype])
+    tensor = with_odd_ones(tensor) if odd else tensor
+    m = measure(tensor)
+    known = measure(tensor, m.grid, ends=(m.min, m.max))
+    assert_same_measurement(known, m)
+    parts = [measure(part, m.grid, ends=(m.min, m.max)) for part in tensor.split(1100)]
+    assert_same_measurement(parts[0].merge(parts[1]).merge(parts[2]), m)
 
 
 def test_any_layout_is_measured():
@@ -208,9 +221,12 @@ def test_counts_are_numpys_up_to_the_slack_of_the_edges(law, values, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_values_off_the_grid_are_counted_on_their_side(dtype):
+@pytest.mark.parametrize("far", [2.0, 1e30])
+@pytest.mark.parametrize("shape", [None, (20, 50)], ids=["alone", "with a heat map"])
+def test_values_off_the_grid_are_counted_on_their_side(dtype, far, shape):
     tensor = normal(1000, dtype=DTYPES[dtype])
-    m = measure(tensor, Grid(-4, 10, 0.25))
+    tensor[[3, 500]] = torch.tensor([far, -far], dtype=DTYPES[dtype])
+    m = measure(tensor, Grid(-4, 10, 0.25), heat=Heat.empty(shape, 8) if shape else None)
     assert (m.below, m.above) == (int((tensor < -1).sum()), int((tensor >= 1.5).sum()))
     assert (m.cumulative[0], m.cumulative[-1]) == (m.below, 1000 - m.above)
     assert_measured_exactly(m, tensor)
@@ -440,6 +456,16 @@ def test_chunks_at_any_offset_merge_in_any_order(shape, side, seed):
     assert_heat(merged, matrix, side)
 
 
+@every_shape
+@pytest.mark.parametrize("first", [0, 1 / 3])
+def test_a_run_is_passed_on_part_by_part(shape, side, first):
+    matrix = matrix_of(shape).numpy()
+    offset = int(first * matrix.size)
+    run, parts = matrix.ravel()[offset:], []
+    Heat.empty(shape, side).add(offset, run, lambda part: parts.append(part.copy()))
+    np.testing.assert_array_equal(np.concatenate(parts), run)
+
+
 def test_of_equal_extremes_the_first_is_named_in_any_order():
     matrix = np.array([[0.0, 1.0, -1.0], [1.0, -1.0, 0.0]], dtype=np.float32)
     first, second = Heat.empty((2, 3), 4), Heat.empty((2, 3), 4)
@@ -453,7 +479,9 @@ def test_planted_outliers_survive_the_reduction():
     matrix = normal(4_000_000).reshape(2000, 2000)
     matrix[1234, 567], matrix[1999, 0] = 50.0, -60.0
     heat = Heat.empty((2000, 2000), 256)
-    measure(matrix, heat=heat)
+    m = measure(matrix, heat=heat)
+    assert_measured_exactly(m, matrix)
+    assert_moments(m, matrix)
     assert heat.position(heat.argmax[1]) == (1234, 567)
     assert heat.position(heat.argmin[1]) == (1999, 0)
     height, width = heat.cell
@@ -470,6 +498,7 @@ def test_nan_and_infinities_mark_their_cells_only(dtype, side):
     heat = Heat.empty((20, 30), side)
     m = measure(matrix, heat=heat)
     assert m.nonfinite == 3
+    assert (heat.argmin, heat.argmax) == ((-math.inf, 7 * 30 + 10), (math.inf, 7 * 30 + 9))
     values = matrix.float().numpy()
     np.testing.assert_array_equal(heat.low, cells(values, heat, np.min, math.inf))
     np.testing.assert_array_equal(heat.high, cells(values, heat, np.max, -math.inf))
