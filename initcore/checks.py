@@ -46,10 +46,15 @@ def _check_garbage(model: Model) -> Iterator[Finding]:
                 evidence,
                 "initialise the tensor; torch.empty, to_empty and missing keys leave it as it was",
             )
-        elif found and found.family == "none":
+
+
+def _check_clamped(model: Model) -> Iterator[Finding]:
+    """Values piled up at the ends, or set to a bound far outside the law of all others."""
+    for row in model.judged:
+        study, found, m = row.study, row.study.identification, row.study.measurement
+        if found is None or m is None or found.family in ("garbage", "none"):
             continue  # computed, as sines of positions are, or trained: no draw to speak of
-        elif found and any(study.spikes) and row.study.measurement:
-            m = row.study.measurement
+        if any(study.spikes):
             low, high = study.spikes
             where = " and ".join(
                 f"{count:,} values are exactly {number(end)}"
@@ -64,9 +69,8 @@ def _check_garbage(model: Model) -> Iterator[Finding]:
                 f"{where} of {m.count:,}",
                 "draw in float32 with a current torch.nn.init.trunc_normal_, then convert",
             )
-        elif found and found.strays and row.study.measurement:
-            m, rest = row.study.measurement, found.measurement
-            end = max(m.min, m.max, key=abs)
+        elif found.strays:
+            rest, end = found.measurement, max(m.min, m.max, key=abs)
             yield finding_of(
                 "strays",
                 [row.name],
@@ -750,6 +754,7 @@ def _check_unmeasured(model: Model) -> Iterator[Finding]:
 
 CHECKS: tuple[Callable[[Model], Iterator[Finding]], ...] = (
     _check_garbage,
+    _check_clamped,
     check_recipe,
     _check_copies,
     _check_repeats,

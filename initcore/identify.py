@@ -633,19 +633,19 @@ def _structure(matrix: Tensor, m: Measurement) -> list[_Test]:
     # The variance of mean|x| ÷ √mean x², times the number of values: 0.0451 for a normal, 0.025 for
     # a uniform.
     shape = 0.0451 - (0.0451 - 0.025) * (3 - kurtosis) / 1.2
-    size = np.abs(x)
+    size, squares = np.abs(x), np.square(x)
     for axis, name in ((1, "row"), (0, "column")):
         length, count = x.shape[axis], x.shape[1 - axis]
         means = x.mean(axis=axis)
         chance = float(chdtrc(count, length * float(means @ means)))
         tests.append((chance, f"the means of its {name}s differ"))
         if length >= 8:
-            norms = ((x * x).sum(axis=axis) / length) ** power
+            norms = squares.mean(axis=axis) ** power
             spread = float(((norms - norms.mean()) ** 2).sum())
             var = power**2 * (kurtosis - 1) / length
             tests.append((float(chdtrc(count - 1, spread / var)), f"its {name}s differ in norm"))
         if length >= 32:
-            ratios = np.sqrt((x * x).mean(axis=axis))
+            ratios = np.sqrt(squares.mean(axis=axis))
             ratios = size.mean(axis=axis) / np.where(ratios > 0, ratios, 1)
             spread = float(((ratios - ratios.mean()) ** 2).sum()) * length
             tests.append((float(chdtrc(count - 1, spread / shape)), f"its {name}s differ in law"))

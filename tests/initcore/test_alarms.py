@@ -15,6 +15,7 @@ from initcore.draw import torch_seeded
 from initcore.models import build_model
 from initcore.recipes import RECIPES, apply_recipe, parse_recipe
 from initcore.survey import _spikes
+from initcore.verdicts import AGAINST_RECIPE
 from tests.initcore.families import FAMILIES, Size
 
 SEEDS = range(10)
@@ -34,8 +35,9 @@ def errors():
                 f"{f.code} in {', '.join(f.tensors)}: {f.cause} ({f.evidence}), held against "
                 f"{checked.recipe.slug if checked.recipe else 'no recipe'}"
                 for f in checked.findings
-                # Of a recipe that auto chose, a deviation is a warning, and an alarm all the same.
-                if (f.severity in severities or f.code in ("scale", "value", "mean", "not_fresh"))
+                # Of a recipe that auto chose, a deviation is a warning, and an alarm all the same;
+                # a law of another shape at the right scale is one in any case.
+                if (f.severity in severities or (f.code in AGAINST_RECIPE and f.code != "law"))
                 and not (copies and f.code == "identical")
             ]
 

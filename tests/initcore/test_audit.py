@@ -386,6 +386,10 @@ def test_a_truncation_that_clamps_leaves_spikes(dtype):
     assert "spikes" not in codes(audit(fresh))
     clamped = {"layers.0.proj.weight": values.clamp(-0.04, 0.04).to(dtype)}
     assert "clamped" in only(audit(clamped), "spikes").cause
+    # Of what is no draw, as running statistics are, that is no fault.
+    state = {f"layers.0.norm.{name}": torch.ones(60_000) for name in ("weight", "running_var")}
+    state["layers.0.norm.running_mean"] = clamped["layers.0.proj.weight"].flatten()
+    assert "spikes" not in codes(audit(state))
 
 
 def test_a_stray_bound_is_a_finding_and_the_law_is_judged_without_it():
