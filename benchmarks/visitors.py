@@ -17,7 +17,7 @@ from tests.browser.server import running_server
 VISITORS = 30
 # Pages of long work; the seed makes it new.
 LINKS = {
-    "compare": "in=64&out=64",
+    "compare": "in=256&out=256",
     "propagation": "depth=30",
     "spectrum": "inputs=256&depth=10",
     "race": "steps=100",

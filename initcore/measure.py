@@ -401,6 +401,24 @@ class Heat:
             max(self.argmax, other.argmax, key=lambda end: (end[0], -end[1])),
         )
 
+    def coarser(self, side: int) -> Heat:
+        """The same on at most ``side`` × ``side`` cells, each a whole number of the old ones."""
+        down, across = (-(-count // side) for count in self.total.shape)
+        if down == across == 1:
+            return self
+
+        def reduced(reduce: np.ufunc, cells: Floats) -> Floats:
+            bands = reduce.reduceat(cells, np.arange(0, len(cells), down), axis=0)
+            return reduce.reduceat(bands, np.arange(0, cells.shape[1], across), axis=1)
+
+        return replace(
+            self,
+            cell=(self.cell[0] * down, self.cell[1] * across),
+            total=reduced(np.add, self.total),
+            low=reduced(np.minimum, self.low),
+            high=reduced(np.maximum, self.high),
+        )
+
     @np.errstate(over="ignore", invalid="ignore")  # the sum of a cell may be infinite or nan
     def add(
         self, offset: int, values: Floats, then: Callable[[Floats], None] | None = None

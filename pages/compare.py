@@ -68,11 +68,11 @@ with st.grid(3, min_column_width=280, gap="medium") as grid:
     for made, name in zip(reports, names, strict=True):
         with grid.cell(), st.container(border=True):
             st.subheader(f"`{name}`", anchor=False)
-            st.caption(f"{made.weight.law.notation}")
             heat = heatmap(made, palette, magnitude=magnitude, compact=True)
             show.chart(heat, f"heat-{name}")
             bars = histogram(made, palette, span=span, top=top, compact=True)
             show.chart(bars, f"bars-{name}")
+            st.caption(made.weight.law.notation)
             open_in_layer(made.spec)
 
 st.subheader("Their laws over each other", anchor=False)

@@ -39,6 +39,8 @@ Show = Literal["extreme", "mean"]
 
 # The most cells that still leave room for their values, and for a row of ticks.
 _PRINTED_SIDE = 12
+# The most cells a side where they have 180 px: more would be sent and not be seen.
+_COMPACT_SIDE = 128
 _MOST_BARS = 80
 _CURVE_POINTS = 120
 _PROBABILITIES = np.linspace(0.002, 0.998, 120)
@@ -64,7 +66,8 @@ def heatmap(
     """The weight as a matrix; at most 256 cells a side, with the extremes kept and marked.
 
     ``show`` says what a cell of several weights holds: the one farthest from zero, or their mean.
-    ``magnitude`` fixes the colour range; ``compact`` leaves out axes and colour bar.
+    ``magnitude`` fixes the colour range; ``compact`` leaves out axes and colour bar, for at most
+    128 cells a side.
     """
     part, layer = report.weight, report.spec.layer
     return matrix(
@@ -91,6 +94,8 @@ def matrix(
     compact: bool = False,
 ) -> Chart:
     """Any tensor of ``shape`` as a matrix, as ``heatmap`` shows a weight; axes name its sides."""
+    if compact:
+        heat = heat.coarser(_COMPACT_SIDE)
     rows, columns = heat.rows, heat.columns
     row_name, column_name = axes
     z = heat.mean if show == "mean" else heat.extreme

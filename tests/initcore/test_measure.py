@@ -466,6 +466,17 @@ def test_a_run_is_passed_on_part_by_part(shape, side, first):
     np.testing.assert_array_equal(np.concatenate(parts), run)
 
 
+@every_shape
+@pytest.mark.parametrize("coarse", [1, 3, 1000])
+def test_a_coarser_heat_map_has_the_same_entries_in_larger_cells(shape, side, coarse):
+    matrix = matrix_of(shape)
+    fine = Heat.empty(shape, side)
+    measure(matrix, heat=fine)
+    heat = fine.coarser(coarse)
+    assert [size % small for size, small in zip(heat.cell, fine.cell, strict=True)] == [0, 0]
+    assert_heat(heat, matrix.numpy(), min(side, coarse))
+
+
 def test_of_equal_extremes_the_first_is_named_in_any_order():
     matrix = np.array([[0.0, 1.0, -1.0], [1.0, -1.0, 0.0]], dtype=np.float32)
     first, second = Heat.empty((2, 3), 4), Heat.empty((2, 3), 4)

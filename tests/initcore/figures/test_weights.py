@@ -81,6 +81,10 @@ def medium():
 def test_the_heat_map_of_a_large_matrix_is_at_most_400_kb(large):
     for show in ("extreme", "mean"):
         assert len(heatmap(large, LIGHT, show=show).figure.to_json()) <= 400_000
+    compact = heatmap(large, LIGHT, compact=True).figure
+    assert len(compact.to_json()) <= 100_000
+    m = large.weight.measurement
+    assert np.abs(compact.data[0].z).max() == max(-m.min, m.max)
 
 
 def test_the_histogram_of_a_large_matrix_is_at_most_10_kb(large):
