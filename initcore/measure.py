@@ -662,7 +662,7 @@ class _Pass:
         if self.heat:
             self.heat.add(offset, block.float().numpy())
 
-    @np.errstate(over="ignore", invalid="ignore")
+    @np.errstate(over="ignore", invalid="ignore")  # of values that are sorted out afterwards
     def _add_floats(self, values: Floats, offset: int) -> None:
         grid, tally, total = self.grid, self._tally, 0.0
         assert isinstance(grid, Grid)
