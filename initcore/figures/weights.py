@@ -135,7 +135,7 @@ def matrix(
         traces.append(_extremes(heat, palette))
     x: dict[str, object] = {"visible": not compact, "constrain": "domain"}
     y: dict[str, object] = {"visible": not compact, "autorange": "reversed"}
-    if 0.2 <= rows / columns <= 5:
+    if 0.5 <= rows / columns <= 2:  # true to scale; what is longer would be a strip
         y |= {"scaleanchor": "x", "constrain": "domain"}
     for axis, name, count in ((x, column_name, columns), (y, row_name, rows)):
         if not compact:

@@ -94,6 +94,13 @@ def test_the_histogram_of_a_large_matrix_is_at_most_10_kb(large):
 # --- heat map -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("size", [(8, 8), (8, 16), (16, 8), (8, 17), (40, 8)])
+def test_a_matrix_is_true_to_scale_unless_it_would_be_a_strip(size):
+    report = describe(Spec(Layer("linear", size), Init("xavier_uniform")))
+    anchored = heatmap(report, LIGHT).figure.layout.yaxis.scaleanchor == "x"
+    assert anchored == (max(size) <= 2 * min(size))
+
+
 @every_palette
 @pytest.mark.parametrize(
     "init", [Init("normal"), Init("uniform", {"a": 0.0, "b": 3.0}), Init("zeros")], ids=str
