@@ -401,11 +401,10 @@ class Heat:
             max(self.argmax, other.argmax, key=lambda end: (end[0], -end[1])),
         )
 
+    @np.errstate(over="ignore", invalid="ignore")  # as in ``add``
     def coarser(self, side: int) -> Heat:
         """The same on at most ``side`` × ``side`` cells, each a whole number of the old ones."""
         down, across = (-(-count // side) for count in self.total.shape)
-        if down == across == 1:
-            return self
 
         def reduced(reduce: np.ufunc, cells: Floats) -> Floats:
             bands = reduce.reduceat(cells, np.arange(0, len(cells), down), axis=0)
@@ -574,7 +573,7 @@ class _Tally:
             self._shift = float(dtype.type(self._middle))
             self._unit = float(dtype.type(reach)) or 1.0
         if dtype != self._type:
-            self._type, self._scratch = dtype, {}
+            self._type, self._room, self._scratch = dtype, np.empty((2, 0)), {}
 
     def take(self, values: Floats) -> None:
         """Take in some of the values. Others than ``clear`` was told of spoil the tally."""
@@ -608,7 +607,7 @@ class _Tally:
         """Room for two arrays of a shape, kept from part to part, and ones to sum a row with."""
         if shape not in self._scratch:
             size = math.prod(shape)
-            if self._room.shape[1] < size or self._room.dtype != self._type:
+            if self._room.shape[1] < size:
                 self._room, self._scratch = _memory((2, size), self._type), {}
             x, squares = self._room[:, :size].reshape(2, *shape)
             self._scratch[shape] = x, squares, np.ones(shape[1], self._type)
@@ -810,16 +809,6 @@ def grid_between(low: float, high: float, count: int, dtype: str) -> Grid | Half
     return Grid.spanning(low, high, count)
 
 
-def _grid_of_values(tensor: Tensor, dtype: str) -> tuple[Grid | HalfGrid, _Ends | None]:
-    """The edges, and the extremes if all values are finite."""
-    if DTYPES[dtype].itemsize == 2:
-        return HalfGrid(dtype), None
-    ends = _aminmax(tensor)
-    if all(math.isfinite(end) for end in ends):
-        return grid_between(*ends, tensor.numel(), dtype), ends
-    return grid_between(*finite_ends(tensor), tensor.numel(), dtype), None
-
-
 def measure(
     tensor: Tensor,
     grid: Grid | HalfGrid | None = None,
@@ -842,8 +831,11 @@ def measure(
     if grid and not grid.fits(dtype):
         raise InitError(f"a {dtype} tensor cannot be counted on the edges of {grid}")
     flat = tensor.detach().reshape(-1)
-    if grid is None:
-        grid, ends = _grid_of_values(flat, dtype)
+    if grid is None and DTYPES[dtype].itemsize == 2:
+        grid = HalfGrid(dtype)
+    elif grid is None:
+        ends = finite_ends(flat)
+        grid = grid_between(*ends, len(flat), dtype)
     run = _Pass(grid, dtype, heat, ends)
     size = heat.whole_bands(_BLOCK) if heat else _BLOCK
     for start in range(0, len(flat), size):

@@ -16,7 +16,7 @@ from initcore.errors import InitError
 from initcore.identify import identify
 from initcore.laws import Normal, Uniform
 from initcore.layers import Layer
-from initcore.measure import Grid, HalfGrid, Heat, grid_for, measure, measure_stream
+from initcore.measure import _BLOCK, Grid, HalfGrid, Heat, grid_for, measure, measure_stream
 from initcore.schemes import Init
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -156,7 +156,7 @@ def test_nothing_finite_leaves_nothing_to_say(dtype, value):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
-@pytest.mark.parametrize("count", [2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 1, 2 * BLOCK + 257])
+@pytest.mark.parametrize("count", [_BLOCK - 1, _BLOCK, _BLOCK + 1, _BLOCK + 257])
 def test_blocks_leave_no_seam(dtype, count):
     tensor = normal(count, 0.5, 1.0, DTYPES[dtype])
     tensor[-1] = 9.0
@@ -520,6 +520,9 @@ def test_cells_of_the_largest_numbers_do_not_warn():
     heat = Heat.empty((20, 30), 4)
     assert measure(matrix, heat=heat).zeros == 0
     assert np.all(heat.high == heat.low)
+    entries = Heat.empty((20, 30), 30)
+    measure(matrix, heat=entries)
+    assert np.all(entries.coarser(2).high == heat.high[0, 0])
 
 
 # --- streams ------------------------------------------------------------------------------------
