@@ -40,15 +40,16 @@ _Ends = tuple[float, float]  # the smallest value and the largest
 # √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
 CRITICAL_5 = 1.358
 
-# Rows of this length are summed in float32, and the rows in float64: kurtosis is within 1e-8. Of
-# more than 500 rows, as a part has, np.vecdot lets other threads run. What is shorter than a part
-# holds them up in any case, and is faster in longer rows.
-_ROW, _LONG_ROW = 256, 1024
+# Rows of up to these lengths are summed in float32, and the rows in float64: kurtosis is within
+# 1e-8. Of more than 500 rows np.vecdot lets other threads run, and waiting for one that does not
+# costs them more than the shorter rows do.
+_LONG_ROW, _ROW = 1024, 256
 # Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
 _TINY, _HUGE = 1e-6, 1e6
-# So many values stay in the processor's cache from the first look at them to the last; with a heat
-# map half as many. Those of a block are counted at once, since each count costs a histogram more.
-_PART = 2**17
+# So many values stay in the processor's cache from the first look at them to the last; twice as
+# many have rows enough for other threads. The values of a block are counted at once, since each
+# count costs a histogram more.
+_PART, _THREADED_PART = 2**16, 2**17
 _BLOCK = 2**21
 # The most bins whose index is a short integer, with room for the ones that edges at ±mark and
 # rounding add: half the bytes to count, and the counts stay in the processor's cache.
@@ -469,24 +470,25 @@ class Heat:
         height = min(self.cell[0], len(block))
         bands = block.reshape(-1, height, self.columns)
         if height == 1:
-            total = low = high = block
+            total, extremes = block, np.stack([block, block])
             if then:
                 then(block.reshape(-1))
         else:
-            total, low, high = _memory((3, len(bands), self.columns), block.dtype)
+            room = _memory((3, len(bands), self.columns), block.dtype)
+            total, extremes = room[0], room[1:]
             # A product with ones sums faster than add.reduce and add.reduceat.
             ones = np.ones((1, height), block.dtype)
-            step = max(_PART // 2 // bands[0].size, 1)
+            step = max(_PART // bands[0].size, 1)
             for at in range(0, len(bands), step):
                 part, to = bands[at : at + step], slice(at, at + step)
                 np.matmul(ones, part, out=total[to, None])
-                np.minimum.reduce(part, axis=1, out=low[to])
-                np.maximum.reduce(part, axis=1, out=high[to])
+                np.minimum.reduce(part, axis=1, out=extremes[0, to])
+                np.maximum.reduce(part, axis=1, out=extremes[1, to])
                 if then:
                     then(part.reshape(-1))
         if self.cell[1] > 1:
-            total = self._sum_across(total)
-            low, high = -self._largest_across(-low), self._largest_across(high)
+            total, extremes = self._sum_across(total), self._extremes_across(extremes)
+        low, high = extremes
         band = first // self.cell[0]
         ends = self._combine(slice(band, band + len(bands)), slice(None), total, low, high)
         offset = first * self.columns
@@ -508,10 +510,17 @@ class Heat:
             return cells
         return np.concatenate([cells, bands[:, whole:].sum(axis=1, keepdims=True)], axis=1)
 
-    def _largest_across(self, bands: Floats) -> Floats:
-        # Four times as fast as maximum.reduceat.
-        pooled = max_pool1d(torch.from_numpy(bands), self.cell[1], ceil_mode=True)
-        return pooled.numpy()
+    def _extremes_across(self, bands: Floats) -> Floats:
+        """The smallest and the largest of each cell, from those of its columns: they are used up.
+
+        Of both in one call, which is four times as fast as maximum.reduceat.
+        """
+        np.negative(bands[0], out=bands[0])
+        columns = torch.from_numpy(bands.reshape(-1, self.columns))
+        cells: Floats = max_pool1d(columns, self.cell[1], ceil_mode=True).numpy()
+        cells = cells.reshape(2, bands.shape[1], -1)
+        np.negative(cells[0], out=cells[0])
+        return cells
 
     def _add_run(self, row: int, column: int, run: Floats) -> tuple[float, float, float]:
         width = self.cell[1]
@@ -538,10 +547,12 @@ class _Tally:
     """The power sums, the zeros and the bins of one block's values, taken in part by part.
 
     summed: whether their sum is known from elsewhere, and computed here only of scaled values.
+    threaded: as in ``measure``.
     """
 
-    def __init__(self, grid: Grid, dtype: str, summed: bool) -> None:
-        self._grid, self._summed, self._dtype = grid, summed, np.dtype(dtype)
+    def __init__(self, grid: Grid, dtype: str, *, summed: bool, threaded: bool) -> None:
+        self._grid, self._dtype = grid, np.dtype(dtype)
+        self._summed, self._threaded = summed, threaded
         self._middle = (grid.low + grid.high) / 2
         half_width = (grid.high - grid.low) / 2
         near_zero = abs(self._middle) <= 0.25 * half_width
@@ -577,7 +588,7 @@ class _Tally:
 
     def take(self, values: Floats) -> None:
         """Take in some of the values. Others than ``clear`` was told of spoil the tally."""
-        for part in _parts(values):
+        for part in _parts(values, self._threaded):
             x, squares, ones = self._scratch_for(part.shape)
             if self._scaled:
                 np.subtract(part, self._shift, out=x, dtype=x.dtype)
@@ -585,7 +596,8 @@ class _Tally:
             else:
                 x = part
             np.square(x, out=squares)
-            powers = np.zeros((4, len(x)), self._type)  # Σx to Σx⁴ of each row
+            # Σx to Σx⁴ of each row; the first is left unset where the sum is known from elsewhere.
+            powers = np.empty((4, len(x)), self._type)
             if self._scaled or not self._summed:
                 np.matmul(x, ones, out=powers[0])
             np.matmul(squares, ones, out=powers[1])
@@ -638,6 +650,7 @@ class _Pass:
         dtype: str,
         heat: Heat | None = None,
         ends: _Ends | None = None,
+        threaded: bool = False,
     ) -> None:
         self.grid, self.dtype, self.heat, self.ends = grid, dtype, heat, ends
         self.count = self.nonfinite = self.zeros = self.below = self.above = 0
@@ -645,7 +658,7 @@ class _Pass:
         self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
         self._patterns: Counts | None = None
         if isinstance(grid, Grid):
-            self._tally = _Tally(grid, dtype, summed=heat is not None)
+            self._tally = _Tally(grid, dtype, summed=heat is not None, threaded=threaded)
             self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
         else:
             self._patterns = np.zeros(2**16, np.int64)
@@ -740,11 +753,16 @@ class _Pass:
         )
 
 
-def _parts(values: Floats) -> list[Floats]:
+def _parts(values: Floats, threaded: bool) -> list[Floats]:
     """Values as rows to be summed, in parts for the processor's cache; a shorter row comes last."""
-    row = _ROW if len(values) >= _PART else _row(len(values))
+    if threaded and len(values) >= _THREADED_PART:
+        row, part = _ROW, _THREADED_PART
+    else:
+        row, part = _row(len(values)), _PART
     whole = len(values) - len(values) % row
-    rows, size = values[:whole].reshape(-1, row), _PART // row
+    rows, size = values[:whole].reshape(-1, row), part // row
+    if whole == len(values) <= part:
+        return [rows]
     parts = [rows[start : start + size] for start in range(0, len(rows), size)]
     if whole < len(values):
         parts.append(values[whole:][None])
@@ -815,13 +833,15 @@ def measure(
     *,
     heat: Heat | None = None,
     ends: _Ends | None = None,
+    threaded: bool = False,
 ) -> Measurement:
     """Measure a tensor of any shape in float32, float64, bfloat16 or float16, on any device.
 
     The edges are those of ``grid`` (see ``grid_for``), else come from one pass over the extremes.
     ``heat`` (of the tensor as a matrix) is filled in the same pass. ``ends`` are those of the
-    finite values, or of a whole that they are a part of, if they are known: a pass less. Raises
-    InitError for other dtypes, for an empty tensor and for one on the meta device.
+    finite values, or of a whole that they are a part of, if they are known: a pass less.
+    ``threaded``: other threads measure meanwhile; let them run more often, at some cost to this
+    one. Raises InitError for other dtypes, for an empty tensor and for one on the meta device.
     """
     dtype = _dtype_name(tensor)
     if tensor.is_meta:
@@ -836,7 +856,7 @@ def measure(
     elif grid is None:
         ends = finite_ends(flat)
         grid = grid_between(*ends, len(flat), dtype)
-    run = _Pass(grid, dtype, heat, ends)
+    run = _Pass(grid, dtype, heat, ends, threaded)
     size = heat.whole_bands(_BLOCK) if heat else _BLOCK
     for start in range(0, len(flat), size):
         run.add(flat[start : start + size].cpu(), start)

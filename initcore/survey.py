@@ -180,12 +180,12 @@ def _look(piece: _Piece, values: Tensor) -> _Seen:
     if ends:
         grid = grid_between(*ends, math.prod(place.shape), place.dtype)
     parts = [_part(piece, values, index) for _, index in place.blocks]
-    blocks = tuple(measure(part, grid) if part.numel() else None for part in parts)
+    blocks = tuple(measure(part, grid, threaded=True) if part.numel() else None for part in parts)
     seen = [block for block in blocks if block]
     if seen and sum(part.numel() for part in parts) == len(values):
         measured = reduce(Measurement.merge, seen)
     else:
-        measured = measure(values, grid, ends=ends)
+        measured = measure(values, grid, ends=ends, threaded=True)
     nothing: Any = np.empty(0, np.uint64), np.empty(0)
     row_keys = column_keys = nothing[0]
     energies = nothing[1]

@@ -157,10 +157,11 @@ def test_nothing_finite_leaves_nothing_to_say(dtype, value):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16"])
 @pytest.mark.parametrize("count", [_BLOCK - 1, _BLOCK, _BLOCK + 1, _BLOCK + 257])
-def test_blocks_leave_no_seam(dtype, count):
+@pytest.mark.parametrize("threaded", [False, True], ids=["alone", "beside others"])
+def test_blocks_leave_no_seam(dtype, count, threaded):
     tensor = normal(count, 0.5, 1.0, DTYPES[dtype])
     tensor[-1] = 9.0
-    m = measure(tensor)
+    m = measure(tensor, threaded=threaded)
     assert_measured_exactly(m, tensor)
     assert_moments(m, tensor)
 
