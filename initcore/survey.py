@@ -175,7 +175,7 @@ def _look(piece: _Piece, values: Tensor) -> _Seen:
     """One pass over a piece."""
     place, row = piece.place, piece.row
     grid, ends = None, piece.ends
-    if ends is None and place.blocks:
+    if ends is None and place.blocks and _is_wide(piece):
         ends = finite_ends(values)
     if ends:
         grid = grid_between(*ends, math.prod(place.shape), place.dtype)

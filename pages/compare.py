@@ -21,7 +21,15 @@ from ui.reports import refuse, report
 through_app()
 
 MOST = 6
-FIRST = ["default", "xavier_uniform", "xavier_normal", "kaiming_normal", "orthogonal", "normal"]
+# All scale with the layer: beside a std of 1, whatever the size, the others' colours would be pale.
+FIRST = [
+    "default",
+    "xavier_uniform",
+    "xavier_normal",
+    "kaiming_uniform",
+    "kaiming_normal",
+    "orthogonal",
+]
 
 with st.sidebar:
     sizes = controls.layer()

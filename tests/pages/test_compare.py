@@ -138,15 +138,18 @@ def test_an_impossible_layer_is_explained(open_page, messages):
 
 @pytest.mark.parametrize(
     "link",
-    [{}, {"schemes": ["normal", "uniform"], "in": 7, "seed": 3, "normal.std": 0.5}],
+    [
+        {},
+        {"schemes": ["xavier_normal", "zeros"], "in": 7, "seed": 3, "xavier_normal.gain": 0.5},
+    ],
     ids=["by its address alone", "with choices"],
 )
 def test_open_in_layer_shows_the_same_there(open_page, open_in_layer, snippet_shown, link):
-    at = open_in_layer(open_page("compare", link), "normal")
-    std = {"std": link["normal.std"]} if link else {}
+    at = open_in_layer(open_page("compare", link), "xavier_normal")
+    gain = {"gain": link["xavier_normal.gain"]} if link else {}
     layer = Layer("linear", (link.get("in", 5), 5))
-    spec = Spec(layer, Init("normal", std), seed=link.get("seed", 0))
-    assert at.session_state["scheme"] == "normal"
+    spec = Spec(layer, Init("xavier_normal", gain), seed=link.get("seed", 0))
+    assert at.session_state["scheme"] == "xavier_normal"
     assert snippet_shown(at) == snippet(spec)
     # The address is that of what is shown.
     assert snippet_shown(open_page("layer", at.query_params)) == snippet(spec)
