@@ -1,9 +1,8 @@
 """Audit: whether every tensor of a model was initialised as it was meant to be.
 
 >>> from torch import nn
->>> checked = audit(nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)), "torch")
->>> checked.findings, checked.at_init
-((), 4)
+>>> audit(nn.Linear(64, 64, bias=False), "torch")
+1 tensor, 4,096 parameters: 1 at initialisation. Held against PyTorch's defaults. Nothing amiss.
 
 ``survey`` says what each tensor is; here it is judged: against a recipe where there is one, by
 principle where there is none, and in any case against the other tensors of the model. What is found
@@ -57,9 +56,9 @@ class Agreement:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
-    """The result: every tensor, and the findings, errors first.
+    """The result: every tensor, and the findings, errors first. Shows as text of both.
 
     recipe: the one it was held against; None without. chosen: how well each recipe fits, the best
     first, where "auto" chose. dims: sizes of the model, as far as they can be inferred.
@@ -118,6 +117,9 @@ class Audit:
             f"{len(self.tensors):,} tensor{'' if one else 's'}, {self.parameters:,} parameters"
             f"{': ' + ', '.join(state) if state else ''}.{held} {found or 'Nothing amiss'}."
         )
+
+    def __repr__(self) -> str:
+        return "\n\n".join([self.sentence, *map(str, self.findings)])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON, in full precision; non-finite numbers are None."""

@@ -24,6 +24,7 @@ from initcore.activations import ACTIVATIONS
 from initcore.audit import audit
 from initcore.draw import DTYPES, Limits, Spec
 from initcore.errors import InitError
+from initcore.findings import printable
 from initcore.laws import number
 from initcore.layers import LAYERS, Layer
 from initcore.measure import Progress
@@ -219,7 +220,7 @@ def _progress_bar() -> Progress | None:
         return None
 
     def show(share: float, now: str = "") -> None:
-        print(f"\r\033[K{share:4.0%} {_printable(now)}", end="\r", file=sys.stderr, flush=True)
+        print(f"\r\033[K{share:4.0%} {printable(now)}", end="\r", file=sys.stderr, flush=True)
 
     return show
 
@@ -247,24 +248,9 @@ def _audit(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(result.as_dict())
     else:
-        print(f"{options.path}: {result.sentence}")
-        for finding in result.findings:
-            names = ", ".join(finding.tensors[:3])
-            more = f" and {len(finding.tensors) - 3} more" if len(finding.tensors) > 3 else ""
-            print(f"\n{finding.severity} [{finding.code}] {finding.cause}")
-            for title, text in (
-                ("tensors", _printable(names + more)),
-                ("evidence", _printable(finding.evidence)),
-                ("mend", finding.fix),
-            ):
-                print(f"  {title:9} {text}")
+        print(f"{options.path}: {result}")
     severities = fatal[: fatal.index(options.fail_on) + 1]
     return int(any(finding.severity in severities for finding in result.findings))
-
-
-def _printable(text: str) -> str:
-    """Names come from files: nothing in them may move a terminal's cursor."""
-    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 @contextmanager

@@ -82,6 +82,16 @@ class Finding:
     evidence: str
     fix: str
 
+    def __str__(self) -> str:
+        """As people read it, in a few lines."""
+        lines = [f"{self.severity} [{self.code}] {self.cause}"]
+        if self.tensors:
+            named = ", ".join(self.tensors[:3])
+            more = f" and {len(self.tensors) - 3} more" if len(self.tensors) > 3 else ""
+            lines.append(f"  tensors   {printable(named + more)}")
+        lines += [f"  evidence  {printable(self.evidence)}", f"  mend      {self.fix}"]
+        return "\n".join(lines)
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "code": self.code,
@@ -91,6 +101,11 @@ class Finding:
             "evidence": self.evidence,
             "fix": self.fix,
         }
+
+
+def printable(text: str) -> str:
+    """Names come from files: nothing in them may move a terminal's cursor."""
+    return "".join(character if character.isprintable() else "�" for character in text)
 
 
 def finding_of(

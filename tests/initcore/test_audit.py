@@ -741,6 +741,15 @@ def test_as_dict_is_json_with_the_agreed_keys():
         assert finding.keys() == {"code", "severity", "tensors", "cause", "evidence", "fix"}
 
 
+def test_a_session_shows_the_sentence_and_the_findings():
+    result = audit(gpt(up_proj=1.0), "nanogpt")
+    shown = repr(result)
+    assert shown.startswith(result.sentence)
+    for finding in result.findings:
+        assert all(text in shown for text in (finding.cause, finding.evidence, finding.fix))
+    assert len(shown.splitlines()) <= 1 + 5 * len(result.findings)
+
+
 def test_a_frame_of_the_tensors():
     frame = audit(gpt(), "nanogpt").frame()
     assert list(frame["name"]) == list(gpt())
