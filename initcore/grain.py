@@ -15,6 +15,7 @@ pairs is a detail of torch, which a test guards.
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any
 
@@ -31,8 +32,8 @@ Array = npt.NDArray[np.float64]
 _STEPS = 2.0**24
 # torch's normal_ fills a tensor in runs of this many values.
 RUN = 16
-# Runs looked at, from all over a large tensor.
-_RUNS = 1024
+# Runs looked at, from all over a large tensor; and for each of the means that are tried.
+_RUNS, _RUNS_FOR_MEANS = 1024, 128
 # A value counts as on the lattice within this distance from a point of it, in steps; and the share
 # of all values that does.
 _NEAR, _BY_CHANCE = 0.1, 0.2
@@ -74,9 +75,21 @@ class Grain:
             return False
         return _on_lattice(np.concatenate([radii, self._angles]), kept)
 
-    def is_normal(self) -> bool | None:
-        """The same for a normal of mean 0 and whatever std: the angles of the pairs know none."""
-        return None if self._runs is None else _on_lattice(self._angles)
+    def is_normal(self, mean: float, error: float) -> bool | None:
+        """The same for a normal of whatever std: the angles of the pairs know none.
+
+        Its mean may be 0, or a round number as near to the observed ``mean`` as chance allows.
+        """
+        if self._runs is None:
+            return None
+        about_zero = _on_lattice(self._angles)
+        if about_zero is not False:
+            return about_zero
+        some = self._runs[:_RUNS_FOR_MEANS]
+        if abs(mean) > 0.6 * some.std():  # adding it rounded the values too far
+            return None
+        means = _round_numbers(mean, 4 * error)
+        return any(_on_lattice(_angle_steps(some - _single(about))) for about in means)
 
     @cached_property
     def _angles(self) -> Array:
@@ -106,6 +119,19 @@ def _on_lattice(steps: Array, kept: float = 1.0) -> bool | None:
     if hits > least * len(steps) and bdtrc(hits - 1, len(steps), _BY_CHANCE) < 1e-9:
         return True
     return False if len(steps) >= 8 and hits < 0.4 * len(steps) else None
+
+
+def _round_numbers(about: float, within: float) -> set[float]:
+    """Numbers of one and two digits so near to another; not those closer together than that."""
+    found = set()
+    step = 10.0 ** math.ceil(math.log10(abs(about) + within))
+    while step > within / 8:
+        first, last = math.ceil((about - within) / step), math.floor((about + within) / step)
+        found |= {float(f"{k * step:.2g}") for k in range(first, last + 1) if 0 < abs(k) < 100}
+        if abs(about) - within > 100 * step:
+            break
+        step /= 10
+    return found
 
 
 def _single(value: float) -> Any:

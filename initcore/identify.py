@@ -108,9 +108,9 @@ class Identification:
     confidence: "certain", "likely" or "cannot tell".
     sentence: all this for people. notes: spikes, denormals, zero rows, blocks, structure.
     torch_draw: whether the values are, bit for bit, a draw of torch's CPU generator, untouched
-        since (of a normal, the scale aside where it is no scheme's to the bit); False if they were
-        drawn elsewhere or changed a little, None where that cannot be told, see
-        ``initcore.grain``.
+        since (of a normal, the scale aside where it is no scheme's to the bit, and about 0 or a
+        round mean); False if they were drawn elsewhere or changed a little, None where that cannot
+        be told, see ``initcore.grain``.
     measurement: of the tensor; of all but the strays, where there are any.
     strays: how many values lie far outside of what all others follow.
     """
@@ -1086,7 +1086,8 @@ def _torch_draw(
     if any(found.values()):
         return True, tuple(c for c in schemes if found[c.law])
     if "normal" in families or "truncated_normal" in families:
-        normal = grain.is_normal()  # of whatever std, perhaps rescaled
+        m = case.m  # of whatever std, perhaps rescaled
+        normal = grain.is_normal(m.mean, m.std / math.sqrt(m.finite))
         if normal or (normal is False and "uniform" not in families):
             return normal, schemes
     return (False if found and None not in found.values() else None), schemes

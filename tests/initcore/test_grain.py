@@ -72,9 +72,26 @@ def test_the_std_is_told_to_six_digits_and_the_angles_know_none():
     weight = torch.empty(256, 256).normal_(0, 0.02, generator=torch.Generator().manual_seed(0))
     assert Grain(weight).is_draw_of(Normal(0.0, 0.02))
     assert not Grain(weight).is_draw_of(Normal(0.0, 0.02 * (1 + 1e-5)))
-    assert Grain(weight).is_normal()
-    assert Grain(weight * 3.7).is_normal()
-    assert Grain(weight + 1e-6).is_normal() is False
+    assert Grain(weight).is_normal(0.0, 1e-4)
+    assert Grain(weight * 3.7).is_normal(0.0, 1e-4)
+    assert Grain(weight + 1e-6).is_normal(0.0, 1e-4) is False
+
+
+# normal_(weight, 0.02) is among them: its second argument is the mean.
+@pytest.mark.parametrize(("mean", "std"), [(0.02, 1.0), (0.5, 1.0), (-0.1, 0.3), (0.013, 0.1)])
+@pytest.mark.parametrize("side", [64, 512])
+def test_the_mean_may_be_a_round_number(mean, std, side):
+    weight = torch.empty(side, side).normal_(mean, std, generator=torch.Generator().manual_seed(0))
+    found = identify(weight)
+    assert found.family == "normal"
+    assert found.torch_draw
+    assert identify(weight + 1e-4 * std).torch_draw is False
+
+
+@pytest.mark.parametrize("mean", [0.7, 1.0, 5.0])
+def test_a_mean_that_rounds_the_values_leaves_nothing_to_tell(mean):
+    weight = torch.empty(64, 64).normal_(mean, 1.0, generator=torch.Generator().manual_seed(0))
+    assert identify(weight).torch_draw is None
 
 
 def test_the_order_in_memory_counts():
