@@ -4,7 +4,7 @@
 >>> layer = Layer("linear", (64, 64))
 >>> found = identify(draw(layer, "xavier_uniform", seed=0).weight, layer)
 >>> found.family, [candidate.label for candidate in found.schemes]
-('uniform', ['xavier_uniform', 'lecun_uniform', "kaiming_uniform(nonlinearity='linear')"])
+('uniform', ['lecun_uniform', 'xavier_uniform', "kaiming_uniform(nonlinearity='linear')"])
 
 Three questions, in this order: what pattern or law do the entries follow one by one (the family);
 does the matrix have a structure that independent entries cannot have (orthogonal, by blocks, or

@@ -3,7 +3,7 @@
 >>> from initcore.laws import Normal
 >>> from initcore.roles import Dims, places
 >>> [place] = places({"h.3.mlp.c_proj.weight": ((64, 256), "float32")})
->>> case = Case(place, Dims(d=64, L=8), Normal(0.0, 0.005), "normal")
+>>> case = Case(place, Dims(d=64, L=8), Normal(0.0, 0.006), "normal")
 >>> [match.cause.slug for match in decode(4.0, 0.001, case)]
 ['depth_missing']
 
