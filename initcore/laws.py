@@ -342,7 +342,8 @@ class Pattern(Law):
 
     @property
     def kurtosis(self) -> float:
-        return self._moment(4, self.mean) / self.std**4 if self.std else math.nan
+        # Of two equal parts it is 1, the least there is, which rounding must not undercut.
+        return max(self._moment(4, self.mean) / self.std**4, 1.0) if self.std else math.nan
 
     @property
     def low(self) -> float:

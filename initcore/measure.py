@@ -210,7 +210,8 @@ class Measurement:
         """Fourth standardised moment: 1.8 for a uniform, 3 for a normal; nan if all are equal."""
         if not self.sums[0]:
             return math.nan
-        return self.sums[2] / self.finite / (self.sums[0] / self.finite) ** 2
+        # Of two equal parts it is 1, the least there is, which rounding must not undercut.
+        return max(self.sums[2] / self.finite / (self.sums[0] / self.finite) ** 2, 1.0)
 
     def merge(self, other: Measurement) -> Measurement:
         """The measurement of both tensors together. Source of the sums: Pébay 2008, SAND2008-6212.

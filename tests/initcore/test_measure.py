@@ -13,8 +13,9 @@ from scipy import stats
 
 from initcore.draw import BLOCK, DTYPES, Spec, Stream, draw_spec
 from initcore.errors import InitError
+from initcore.fit import std_error
 from initcore.identify import identify
-from initcore.laws import Normal, Uniform
+from initcore.laws import Constant, Normal, Uniform
 from initcore.layers import Layer
 from initcore.measure import _BLOCK, Grid, HalfGrid, Heat, grid_for, measure, measure_stream
 from initcore.schemes import Init
@@ -134,6 +135,18 @@ def test_constants_have_no_spread(value, dtype, count):
     assert m.std == 0 if count > 1 else math.isnan(m.std)
     assert math.isnan(m.skewness)
     assert math.isnan(m.kurtosis)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_two_values_in_equal_parts_have_the_least_kurtosis(seed):
+    generator = torch.Generator().manual_seed(seed)
+    one, other = torch.randn(2, generator=generator).tolist()
+    m = measure(torch.tensor([one, other] * 1536))
+    assert m.kurtosis >= 1
+    assert m.kurtosis == pytest.approx(1, abs=1e-5)
+    law = Constant(((one, 0.5), (other, 0.5)))
+    assert law.kurtosis >= 1
+    assert std_error(law, m.count) == pytest.approx(0, abs=1e-6)
 
 
 @every_dtype
