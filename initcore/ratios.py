@@ -476,7 +476,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "std_one",
         _fixed(1.0),
-        "a std of 1: nn.Embedding's default, or randn",
+        "a std of 1: nn.Embedding's default, randn, or normal_(weight, 0.02), which sets the mean",
         "set the std",
         ("normal",),
     ),

@@ -18,6 +18,7 @@ from initcore.checks import CHECKS
 from initcore.draw import torch_seeded
 from initcore.errors import InitError
 from initcore.findings import CODES, SEVERITIES
+from initcore.laws import number
 from initcore.measure import measure
 from initcore.models import build_model
 from initcore.recipes import RECIPES, apply_recipe, parse_recipe
@@ -282,6 +283,13 @@ def test_a_last_bit_makes_two_tensors_different():
     assert "x.b.weight" in only(result, "same_draw").tensors
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_is_not_compared(bad):
+    weight = torch.randn(32, 32, generator=generator())
+    weight[0, 3] = bad
+    assert codes(audit({"fc1.weight": weight, "fc2.weight": 2 * weight})) == ["garbage"]
+
+
 def test_tied_tensors_are_no_fault(tmp_path):
     state = gpt()
     state["lm_head.weight"] = state["wte.weight"]
@@ -492,6 +500,87 @@ def test_fans_that_count_all_groups(groups):
     assert f"1/√{groups}" in finding.evidence
     nn.init.normal_(conv.weight, 0, math.sqrt(2 / fan * groups), generator=generator())
     assert codes(audit(conv)) == []
+
+
+# What people write, and what it should have been: the finding, and a part of its cause.
+SLIPS = {
+    "normal_(w, 0.02)": (lambda w: w.normal_(0.02), "large", "sets the mean"),
+    "randn": (lambda w: w.normal_(), "large", "randn"),
+    "a uniform of ±3": (lambda w: w.uniform_(-3, 3), "large", "knows no fan"),
+    "rand": (lambda w: w.uniform_(), "offset", "rand"),
+    "uniform_(w, 0.1)": (lambda w: w.uniform_(0.1), "offset", "low end"),
+    "a mean": (lambda w: w.normal_(0.1, 0.1), "offset", "not centred"),
+}
+
+
+@pytest.mark.parametrize(("slip", "code", "cause"), SLIPS.values(), ids=SLIPS)
+def test_scales_and_means_that_no_scheme_explains(slip, code, cause):
+    model = nn.Sequential(nn.Linear(96, 128), nn.ReLU(), nn.Conv1d(128, 96, 3))
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            slip(layer.weight)
+    result = audit(model)
+    assert codes(result) == [code]
+    assert only(result, code).severity == "warning"
+    assert only(result, code).tensors == ("0.weight", "2.weight")
+    assert cause in only(result, code).cause
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            nn.init.kaiming_normal_(layer.weight)
+    assert not audit(model).findings
+
+
+def test_the_inputs_decide_what_is_too_large():
+    wide, narrow = nn.Linear(900, 100, bias=False), nn.Linear(100, 900, bias=False)
+    for layer in (wide, narrow):
+        nn.init.normal_(layer.weight, std=0.3)
+    assert audit(wide).findings[0].code == "large"
+    factor = number(float(wide.weight.detach().std()) * math.sqrt(900))
+    assert factor in audit(wide).findings[0].evidence
+    assert not audit(narrow).findings
+    groups = nn.Conv1d(900, 900, 1, groups=9, bias=False)  # of 100 inputs each
+    nn.init.normal_(groups.weight, std=0.3)
+    assert "large" not in codes(audit(groups))
+    reducing = nn.Linear(4000, 100, bias=False)  # by √80, but whoever wrote this knows a fan
+    nn.init.kaiming_normal_(reducing.weight, mode="fan_out")
+    assert not audit(reducing).findings
+
+
+def test_the_mean_is_weighed_against_what_chance_leaves():
+    layer = nn.Linear(100, 400, bias=False)
+    largest = 0.05 * (10 + 20)  # of what is drawn about the mean, by Marchenko and Pastur
+    for factor, told in ((1.5, False), (2.5, True)):
+        nn.init.normal_(layer.weight, factor * largest / (10 * 20), 0.05)
+        top, second = torch.linalg.svdvals(layer.weight.detach())[:2].tolist()
+        assert (top > 2 * second) is told
+        assert ("offset" in codes(audit(layer))) is told
+
+
+@pytest.mark.parametrize(
+    ("fill", "told"),
+    [
+        (lambda w: w.normal_(0, 0.02), True),
+        (lambda w: w.uniform_(-0.1, 0.1), True),
+        (lambda w: w.normal_(1, 0.02), False),  # as in DCGAN
+        (lambda w: w.fill_(1), False),
+        (lambda w: w.zero_(), False),
+    ],
+    ids=["normal", "uniform", "about one", "ones", "zeros"],
+)
+def test_a_norm_is_not_drawn_about_zero(fill, told):
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.BatchNorm2d(64), nn.Conv2d(64, 64, 3))
+    with torch.no_grad():
+        fill(model[1].weight)
+    assert codes(audit(model)) == (["norm"] if told else [])
+
+
+def test_the_norms_of_a_trained_model_may_lie_anywhere():
+    model = nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64), nn.Linear(64, 64))
+    with torch.no_grad():
+        model[1].weight.normal_(0, 0.02)
+        for layer in (model[0], model[2]):
+            layer.weight += layer.weight[:1].sign() * layer.weight.std()
+    assert "norm" not in codes(audit(model))
 
 
 def test_a_default_that_was_never_replaced():
