@@ -19,6 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
@@ -686,8 +687,12 @@ def _edge_of_spectrum(gram: Floats, length: int) -> float:
 
 def _alignment(gram: Floats, length: int) -> _Test:
     """Whether the vectors are more, or less, aligned with each other than by chance."""
-    k = len(gram)
     norms = np.sqrt(np.diag(gram))
+    filled = norms > 0
+    gram, norms = gram[np.ix_(filled, filled)], norms[filled]
+    k = len(gram)
+    if k < 2:
+        return 1.0, "its vectors are too few"
     cosines = gram / np.outer(norms, norms)
     # The cosines of k(k − 1)/2 pairs are nearly independent, of variance 1/length.
     pairs = k * (k - 1) / 2
@@ -983,7 +988,7 @@ def _look_for_sparse(case: _Case) -> Identification | None:
     more = case.m.zeros - each * tensor.shape[1]
     if more and float(pdtr(more - 1, rounded)) > 1 - REFUSED:
         return None
-    if not any(fitted.family == "normal" for fitted in _entry_laws(rest)):
+    if rest.min == rest.max or "normal" not in {fitted.family for fitted in _entry_laws(rest)}:
         return None
     params = {
         "sparsity": Estimate(each / rows, 1 / rows),
@@ -1003,11 +1008,15 @@ def _fitted_scheme(
     scheme, slot = get_scheme(_SLUGS[family]), case.slot or _ANY_SLOT
     if scheme.why_not(slot):
         return ()
-    values: dict[str, Value] = {}
-    for name in (param.name for param in scheme.params):
-        read = params[name]
-        values[name] = 0.0 if abs(read.value) < 3 * read.error else read.value
+    values: dict[str, Value] = {param.name: params[param.name].value for param in scheme.params}
     law = scheme.law(slot, values)
+    for name in list(values):
+        if abs(params[name].value) < 3 * params[name].error:
+            # So few values leave everything open, but for laws without a spread.
+            with suppress(InitError):
+                rounded = scheme.law(slot, values | {name: 0.0})
+                if rounded.std > 0:
+                    values[name], law = 0.0, rounded
     ratio, error = case.m.std / law.std, std_error(law, case.m.finite)
     return (Candidate(scheme.slug, values, _label(scheme, values), law, ratio, error),)
 
@@ -1232,8 +1241,10 @@ def _look_for_strays(case: _Case) -> Identification | None:
     low, high = np.searchsorted(edges, (m.mean - reach, m.mean + reach))
     inside = m.cumulative[min(high, len(edges) - 1)] - m.cumulative[max(low - 1, 0)]
     count = m.finite - int(inside)
-    near = (tensor - m.mean).abs() <= reach
-    if count > _MOST_STRAYS * m.finite or not (tensor[~near].abs() == abs(far[0])).all():
+    wide = tensor if tensor.itemsize > 2 else tensor.float()  # a mean may be too small for 16 bits
+    near = (wide - m.mean).abs() <= reach
+    strays = tensor[~near].abs()
+    if not len(strays) or count > _MOST_STRAYS * m.finite or not (strays == abs(far[0])).all():
         return None
     # Others in their places keep the matrix a matrix, and its scale.
     others = tensor.clone()

@@ -518,3 +518,31 @@ def test_layers_of_shapes():
         layer = layer_of(size)
         assert layer is not None
         assert layer.weight_shape == size
+
+
+# --- whatever comes -----------------------------------------------------------------------------
+
+
+def grains(seed):
+    """Values so small that float16 holds few of them, most of them zero."""
+    generator = torch.Generator().manual_seed(seed)
+    values = (torch.randn(33, 100, generator=generator) * 1e-8).half()
+    return values * (torch.rand(33, 100, generator=generator) < 0.3)
+
+
+ODD = {
+    "ones beside a diagonal": 1 - torch.eye(300),
+    "a triangle": torch.triu(torch.ones(31, 31)),
+    "few of one sign": torch.tensor([2.6740, 1.9542, 2.5394, 2.5612, 1.9785]),
+    "four whole numbers": torch.tensor([3.0, -2.0, -3.0, 3.0]),
+    "grains in float16": grains(3),
+    "one of a kind": 1e3 + 0.02 * (torch.arange(32 * 31).reshape(32, 31) == 97),
+}
+
+
+@pytest.mark.parametrize("tensor", ODD.values(), ids=ODD)
+def test_every_tensor_gets_an_answer(tensor):
+    for values in (tensor, tensor.T if tensor.dim() > 1 else tensor, tensor.flatten()):
+        assert identify(values).sentence
+    for layer in (None, Layer("linear", tensor.shape[::-1]) if tensor.dim() > 1 else None):
+        assert identify(tensor, layer).family != "normal"
