@@ -23,7 +23,7 @@ import torch
 from initcore.checkpoint import Source, title_of
 from initcore.checks import CHECKS, check_against, kin
 from initcore.errors import InitError
-from initcore.findings import SEVERITIES, Audited, Finding, Model, Severity, finding_of
+from initcore.findings import SEVERITIES, Audited, Finding, Model, Severity, finding_of, listed
 from initcore.identify import Identification
 from initcore.measure import Measurement, Progress
 from initcore.recipes import RECIPES, Recipe, get_recipe
@@ -339,13 +339,10 @@ def assert_init(module: Source, recipe: str | Path | Recipe) -> None:
     if offenders:
         assert checked.recipe is not None
         lines = [f"{len(offenders)} findings against {checked.recipe.title}:"]
-        for finding in offenders:
-            names = ", ".join(finding.tensors[:4])
-            more = f" and {len(finding.tensors) - 4} more" if len(finding.tensors) > 4 else ""
-            lines.append(
-                f"  {finding.code:10} {names}{more}: {finding.cause} ({finding.evidence}); "
-                f"{finding.fix}"
-            )
+        lines += [
+            f"  {f.code:10} {listed(f.tensors)}: {f.cause} ({f.evidence}); {f.fix}"
+            for f in offenders
+        ]
         raise AssertionError("\n".join(lines))
 
 

@@ -464,87 +464,70 @@ def _read_off(
 _TOO_LARGE = 8
 # How far the singular value of a matrix's mean lies above all others where it leads.
 _LEADING = 2
-_BY_FANS = ("default", "xavier", "kaiming", "lecun", "orthogonal")
 
 
-def _check_large(model: Model) -> Iterator[Finding]:
-    """Weights whose law knows no fan, and that multiply a signal by far more than any gain."""
-    found: dict[tuple[str, str], list[tuple[str, str]]] = defaultdict(list)
+def _check_scale(model: Model) -> Iterator[Finding]:
+    """Weights of a mean or a scale that no scheme explains."""
     for row, what, m in _unjudged(model.matrices):
         place = row.study.place
-        if place.role == "head" or any(c.scheme.startswith(_BY_FANS) for c in what.schemes):
-            continue
-        inputs = place.layer.effective_fan_in if place.layer else math.prod(place.shape[1:])
+        rows, columns = place.shape[0], math.prod(place.shape[1:])
+        # Singular values: of the mean alone, and the largest about it. Marchenko & Pastur 1967.
+        by_mean = abs(m.mean) * math.sqrt(rows * columns)
+        by_chance = m.std * (math.sqrt(rows) + math.sqrt(columns))
+        inputs = place.layer.effective_fan_in if place.layer else columns
         factor = m.std * math.sqrt(inputs)
-        by_mean, by_chance = _singular_values(row, m)
-        if factor < _TOO_LARGE or by_mean > _LEADING * by_chance:
-            continue
-        if what.family == "normal" and abs(m.std - 1) < max(NEGLIGIBLE_STD, 4 * spread_error(m)):
-            cause = "a std of 1: randn, or normal_(weight, 0.02), which sets the mean"
-            fix = "set the std"
-        else:
-            cause = "a scale that knows no fan"
-            fix = "divide by √fan_in, as LeCun's and Kaiming's schemes do"
-        evidence = (
-            f"std {number(m.std)} over {inputs:,} inputs multiplies the std of a signal by "
-            f"{number(factor)} in {row.name}"
-        )
-        found[cause, fix].append((row.name, evidence))
-    for (cause, fix), rows in found.items():
-        yield finding_of("large", [name for name, _ in rows], cause, rows[0][1], fix)
-
-
-def _singular_values(row: Audited, m: Measurement) -> tuple[float, float]:
-    """The one of a matrix of its mean alone, and the largest about it. Marchenko & Pastur 1967."""
-    rows, columns = row.study.place.shape[0], math.prod(row.study.place.shape[1:])
-    largest = m.std * (math.sqrt(rows) + math.sqrt(columns))
-    return abs(m.mean) * math.sqrt(rows * columns), largest
-
-
-def _check_offset(model: Model) -> Iterator[Finding]:
-    """Weights drawn about a mean that outweighs them: all units start as one sum."""
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for row, _, m in _unjudged(model.matrices):
-        by_mean, by_chance = _singular_values(row, m)
-        if by_mean <= _LEADING * by_chance:
-            continue
-        if m.min >= 0:
-            cause = (
-                "all weights are positive: rand, or uniform_(weight, 0.1), which sets the low end"
-            )
-        else:
+        if by_mean > _LEADING * by_chance:
             cause = "the weights are not centred: all units start as nearly one sum"
-        evidence = (
-            f"mean {number(m.mean)} and std {number(m.std)} in {row.name}: a singular value of "
-            f"{number(by_mean)} beside {number(by_chance)} for the largest other, derived"
-        )
-        found[cause].append((row.name, evidence))
-    for cause, rows in found.items():
-        fix = "draw about 0, such as by uniform_(weight, -b, b)"
-        yield finding_of("offset", [name for name, _ in rows], cause, rows[0][1], fix)
+            if m.min >= 0:
+                slip = "rand, or uniform_(weight, 0.1), which sets the low end"
+                cause = f"all weights are positive: {slip}"
+            yield finding_of(
+                "offset",
+                [row.name],
+                cause,
+                f"mean {number(m.mean)} and std {number(m.std)} in {row.name}: a singular value of "
+                f"{number(by_mean)} beside {number(by_chance)} for the largest other, derived",
+                "draw about 0, such as by uniform_(weight, -b, b)",
+            )
+        elif factor >= _TOO_LARGE and place.role != "head" and not _knows_a_fan(what):
+            near = max(NEGLIGIBLE_STD, 4 * spread_error(m))
+            cause, fix = (
+                "a scale that knows no fan",
+                "divide by √fan_in, as LeCun's and Kaiming's schemes do",
+            )
+            if what.family == "normal" and abs(m.std - 1) < near:
+                cause = "a std of 1: randn, or normal_(weight, 0.02), which sets the mean"
+                fix = "set the std"
+            yield finding_of(
+                "large",
+                [row.name],
+                cause,
+                f"std {number(m.std)} over {inputs:,} inputs multiplies the std of a signal by "
+                f"{number(factor)} in {row.name}",
+                fix,
+            )
+
+
+def _knows_a_fan(found: Identification) -> bool:
+    by_fans = ("default", "xavier", "kaiming", "lecun", "orthogonal")
+    return any(candidate.scheme.startswith(by_fans) for candidate in found.schemes)
 
 
 def _check_norms(model: Model) -> Iterator[Finding]:
     """A norm's scale drawn about zero, as by an initialisation meant for matrices."""
-    drawn = [
-        (row.name, m)
-        for row in model.judged
-        if (m := row.study.measurement)
-        and row.study.place.role == "norm"
-        and row.expected is None
-        and not row.among_trained
-        and row.state != "trained"
-        and m.std > abs(m.mean)
-    ]
-    if drawn:
-        name, m = drawn[0]
-        yield finding_of(
-            "norm",
-            [name for name, _ in drawn],
-            "the scale of a norm is drawn about zero: units are switched off or reversed by chance",
-            f"{name} has mean {number(m.mean)}, std {number(m.std)}",
-            "set it to 1, and leave norms out of what is drawn",
-        )
+    for row in model.judged:
+        m = row.study.measurement
+        if row.study.place.role != "norm" or row.expected or row.among_trained or m is None:
+            continue
+        if row.state != "trained" and m.std > abs(m.mean):
+            yield finding_of(
+                "norm",
+                [row.name],
+                "the scale of a norm is drawn about zero: units are switched off or reversed by "
+                "chance",
+                f"{row.name} has mean {number(m.mean)}, std {number(m.std)}",
+                "set it to 1, and leave norms out of what is drawn",
+            )
 
 
 def _is_default(found: Identification) -> bool:
@@ -850,8 +833,7 @@ CHECKS: tuple[Callable[[Model], Iterator[Finding]], ...] = (
     _check_forget_bias,
     _check_parts,
     _check_fans,
-    _check_large,
-    _check_offset,
+    _check_scale,
     _check_norms,
     _check_default,
     _check_odd,

@@ -89,9 +89,7 @@ class Finding:
         """As people read it, in a few lines."""
         lines = [f"{self.severity} [{self.code}] {self.cause}"]
         if self.tensors:
-            named = ", ".join(self.tensors[:3])
-            more = f" and {len(self.tensors) - 3} more" if len(self.tensors) > 3 else ""
-            lines.append(f"  tensors   {printable(named + more)}")
+            lines.append(f"  tensors   {printable(listed(self.tensors, 3))}")
         lines += [f"  evidence  {printable(self.evidence)}", f"  mend      {self.fix}"]
         return "\n".join(lines)
 
@@ -199,7 +197,7 @@ def is_fresh(row: Audited) -> bool:
     return drawn and certain and row.state == "at init"
 
 
-def listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str], most: int = 4) -> str:
     """A short list of names."""
-    text = ", ".join(names[:4])
-    return text if len(names) <= 4 else f"{text} and {len(names) - 4} more"
+    text = ", ".join(names[:most])
+    return text if len(names) <= most else f"{text} and {len(names) - most} more"
