@@ -1,10 +1,14 @@
 """What a page costs: the bytes a browser is sent, and the server's time for a rerun."""
 
 import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 from plotly.io import to_json
 from streamlit.logger import set_log_level
+from streamlit.runtime.scriptrunner.script_cache import ScriptCache
 from streamlit.testing.v1 import AppTest
 
 from benchmarks.table import Row, ms, side_by_side
@@ -41,6 +45,19 @@ def _one_slider() -> None:
     st.slider("x", 0, 100)
 
 
+@contextmanager
+def _compiled_once() -> Iterator[None]:
+    """As a server does; AppTest compiles every file again for each run."""
+    cache = ScriptCache()
+    with ExitStack() as stack:
+        for module in ("app_test", "local_script_runner"):
+            stack.enter_context(
+                patch(f"streamlit.testing.v1.{module}.ScriptCache", return_value=cache)
+            )
+        yield
+
+
+@_compiled_once()
 def page_to_one_slider(quick: bool) -> Row:
     """The Layer page after its seed moved, an app of one slider after that moved."""
     set_log_level("ERROR")  # it warns that there is no browser

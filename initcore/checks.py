@@ -184,12 +184,7 @@ def _identical(model: Model, sets: list[list[str]]) -> Iterator[Finding]:
     blocks: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
     for names in sets:
         held = {roles[name] for name in names}
-        if (
-            held <= {"embedding", "head"}
-            and "head" in held | {"head"}
-            and len(names) == 2
-            and (len(held) == 2)
-        ):
+        if held == {"embedding", "head"} and len(names) == 2:
             yield finding_of(
                 "tied",
                 names,
@@ -707,12 +702,13 @@ def _check_zeros(model: Model) -> Iterator[Finding]:
                     f"all {one.study.entry.count:,} and {two.study.entry.count:,} values are 0",
                     "draw one of the two",
                 )
-    for row in weights:
+    # Equal tokens ask the same and are told the same, as equal units do.
+    for row in [*weights, *(row for row in model.judged if row.study.place.role == "token")]:
         m = row.study.measurement
         shape = row.study.place.shape
-        constant = m is not None and m.count > 1 and m.min == m.max != 0
-        if constant and not row.agrees and min(shape[0], math.prod(shape[1:])) > 1:
-            assert m is not None
+        split = -1 if row.study.place.role == "token" else 1
+        several = min(math.prod(shape[:split]), math.prod(shape[split:])) > 1
+        if several and m is not None and m.min == m.max != 0 and not row.agrees:
             yield finding_of(
                 "constant",
                 [row.name],

@@ -351,7 +351,9 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         _ends(
-            r"(?:cls|class|mask|dist|reg|register|distillation)_tokens?",
+            r"(?:cls|class|mask|dist|reg|register|distillation|query)_tokens?",
+            r"latents(?:_\w+)?",
+            "latent_queries",
             "class_embedding",
             "bias_[kv]",
         ),

@@ -223,13 +223,16 @@ def density_top(parts: Sequence[Part]) -> float:
 
 
 def _height(m: Measurement, law: Law) -> float:
+    return _reach(law, _bars(m, law)[2], _curve(law, *_own_range(m, law))[1])
+
+
+def _reach(law: Law, bars: Floats, curve: Floats) -> float:
     """How high bars and curve reach; 0 where the law has no density."""
     if law.is_discrete:
         return 0.0
-    _, _, density = _bars(m, law)
-    peak = _peak(_curve(law, *_own_range(m, law))[1])
+    peak = _peak(curve)
     # An atom's bar has no bound; every other bar is within reach of the curve.
-    usual = density if not law.atoms else density[density < 3 * peak]
+    usual = bars if not law.atoms else bars[bars < 3 * peak]
     return max(float(usual.max(initial=0.0)), peak)
 
 
@@ -257,7 +260,7 @@ def histogram(
         name=role,
         bound=bound,
         span=span or value_range([part], bound),
-        top=top or density_top([part]),
+        top=top,
         compact=compact,
     )
     return Chart(shown, _histogram_alt(part, bound))
@@ -280,8 +283,10 @@ def distribution(
     """
     low, high = span or padded(*_own_range(m, *laws.values()))
     edges, shares, density = _bars(m, *laws.values())
+    curves = {label: _curve(law, low, high) for label, law in laws.items()}
     if top is None:
-        highest = max((_height(m, law) for law in laws.values()), default=0.0)
+        reaches = (_reach(law, density, curves[label][1]) for label, law in laws.items())
+        highest = max(reaches, default=0.0)
         if not highest and m.min < m.max:
             highest = float(density.max(initial=0.0))
         top = 1.1 * highest or 1.0
@@ -300,7 +305,7 @@ def distribution(
     colours = (palette.law, *palette.series[1:])
     for i, (label, law) in enumerate(laws.items()):
         pen = {"color": colours[i], "width": 2.5} | ({"dash": DASHES[i]} if i else {})
-        x, y = _curve(law, low, high)
+        x, y = curves[label]
         if len(x):
             hover = f"density %{{y:.3g}} at %{{x:.4g}}<extra>{label}</extra>"
             traces.append(line(x, y, label, pen, hover))

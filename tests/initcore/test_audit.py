@@ -470,6 +470,13 @@ def test_equal_values_that_return_are_no_draw():
     assert codes(audit({k: drawn.clone() for k in state}), "error") == ["identical"]
 
 
+def test_learned_tokens_are_no_matrix_but_equal_ones_stay_equal():
+    drawn = torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
+    assert codes(audit({"resampler.latents_2d": drawn})) == []
+    assert codes(audit({"resampler.latents": torch.ones(64, 256)}), "error") == ["constant"]
+    assert codes(audit({"cls_token": torch.ones(1, 1, 256)})) == []
+
+
 @pytest.mark.parametrize("name", ["alpha", "scale", "blocks.0.gamma_2"])
 def test_what_multiplies_a_branch_may_be_constant(name):
     assert codes(audit({name: torch.full((4, 64), 1e-4)}), "error") == []

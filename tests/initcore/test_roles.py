@@ -304,6 +304,11 @@ FAMILIES = {
         "text_model.encoder.layers.0.self_attn.out_proj.weight": ((D, D), "attention_out"),
         "text_model.encoder.layers.0.mlp.fc1.weight": ((F, D), "mlp_in"),
     },
+    "learned queries": {
+        "query_tokens": ((1, 8, D), "token"),
+        "perceiver_resampler.latents": ((8, D), "token"),
+        "spatial_perceiver.latents_2d": ((8, D), "token"),
+    },
     "ddp and nothing known": {
         "module.foo.weight": ((D, F), "linear"),
         "module.foo.bias": ((D,), "bias"),
