@@ -99,10 +99,10 @@ for place in places:
             "σ_w": place.weight_std,
             "σ_b": place.bias_std,
             "χ": float(found.chi),
-            "√q*, settled std": show.cell(math.sqrt(float(found.length))),
+            "√q*, settled std": math.sqrt(float(found.length)),
             "c*, settled correlation": float(found.correlation),
-            "ξ_q (layers)": show.cell(float(found.xi_q)),
-            "ξ_c (layers)": show.cell(float(found.xi_c)),
+            "ξ_q (layers)": float(found.xi_q),
+            "ξ_c (layers)": float(found.xi_c),
         }
     )
 with verdict:
