@@ -5,7 +5,7 @@ import streamlit as st
 import torch
 
 from initcore import DEFAULTS, measure_default
-from ui import controls
+from ui import controls, show
 from ui.entry import through_app
 
 through_app()
@@ -65,20 +65,26 @@ if frame.empty:
     st.info(f"No module or tensor has “{found}” in its name.", icon=":material/search_off:")
     st.stop()
 st.dataframe(
-    frame,
+    frame.drop(columns="note"),
     hide_index=True,
     height=640,
     alt="Every default: module, tensors, closed form, law, measured std, and whether it holds",
     column_config={
         "holds": st.column_config.TextColumn("", width=30, pinned=True),
-        "module": st.column_config.TextColumn(width=190, pinned=True),
-        "tensors": st.column_config.TextColumn(width=190),
+        "module": st.column_config.TextColumn(width=170, pinned=True),
+        "tensors": st.column_config.TextColumn(width=160),
         "closed form": st.column_config.TextColumn(width=150),
         "law": st.column_config.TextColumn(width=140),
         "measured std": st.column_config.NumberColumn(format="%.4g"),
         "values": st.column_config.NumberColumn(format="localized"),
     },
 )
+notes = frame[frame["note"] != ""].groupby("note", sort=False)["module"].unique()
+if len(notes):
+    st.subheader("Worth knowing", anchor=False)
+    st.markdown(
+        "\n".join(f"- **{', '.join(names)}**: {show.plain(note)}." for note, names in notes.items())
+    )
 st.download_button(
     "Download as CSV",
     f"# torch {torch.__version__}, seed {seed}\n{frame.to_csv(index=False)}",

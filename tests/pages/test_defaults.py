@@ -63,6 +63,19 @@ def test_each_example_of_the_search_finds_something(open_page):
         assert open_page("defaults", {"find": example}).dataframe, example
 
 
+def test_what_is_worth_knowing_of_the_modules_found(open_page):
+    notes = {record.note: record.module for record in DEFAULTS if record.note}
+    assert len(notes) > 5
+    every, packed = (
+        open_page("defaults", {"find": text}).markdown[1].value.replace("\\", "")
+        for text in ("", "packed")
+    )
+    for note, module in notes.items():
+        assert note in every
+        assert module in every
+        assert (note in packed) == ("packed" in note)
+
+
 @pytest.mark.parametrize("nothing", ["zzz", "[a-z]", "[a-"])
 def test_a_search_that_finds_nothing_says_so(open_page, nothing):
     at = open_page("defaults", {"find": nothing})
