@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
@@ -24,6 +26,7 @@ from initcore.models import build_model
 from initcore.recipes import RECIPES, apply_recipe, parse_recipe
 from initcore.survey import _spikes, survey
 from tests.initcore.families import FAMILIES, SIZES
+from tests.initcore.odd import tensors
 
 D, L, VOCAB = 64, 4, 300
 
@@ -860,3 +863,14 @@ def test_codes_are_documented_and_used():
     result = audit(gpt(up_proj=1.0), "nanogpt")
     assert result.findings[0].severity == "error"
     assert {f.code for f in result.findings} <= {code.code for code in CODES}
+
+
+@given(tensors(), st.sampled_from([None, "auto", "gpt2"]))
+@settings(max_examples=60)
+def test_any_tensors_get_an_audit(tensor, recipe):
+    block = "layers.{}.mlp.up_proj.weight"
+    state = {"foo.weight": tensor, "layers.0.norm.weight": tensor.flatten()[:8].clone()}
+    state |= {block.format(layer): tensor.contiguous() for layer in range(2)}
+    made = audit(state, recipe)
+    assert [row.name for row in made.tensors] == list(state)
+    assert str(made)

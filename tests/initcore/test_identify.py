@@ -20,6 +20,7 @@ from initcore.laws import Law
 from initcore.layers import Layer
 from initcore.measure import measure
 from initcore.schemes import SCHEMES, Init, Scheme, Slot, normal_law
+from tests.initcore.odd import tensors
 
 SQUARE = Layer("linear", (64, 64))
 WIDE = Layer("linear", (256, 64))
@@ -546,3 +547,11 @@ def test_every_tensor_gets_an_answer(tensor):
         assert identify(values).sentence
     for layer in (None, Layer("linear", tensor.shape[::-1]) if tensor.dim() > 1 else None):
         assert identify(tensor, layer).family != "normal"
+
+
+@given(tensors())
+@settings(max_examples=300)
+def test_any_tensor_gets_an_answer(tensor):
+    found = identify(tensor)
+    assert found.sentence
+    assert found.confidence in ("certain", "likely", "cannot tell")
