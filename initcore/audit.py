@@ -96,6 +96,16 @@ class Audit:
         return tuple(finding for finding in self.findings if name in finding.tensors)
 
     @property
+    def _doubt(self) -> str:
+        rows = (row for row in self.tensors if row.state == "at init" and row.is_doubtful)
+        found = [row.study.identification for row in rows]
+        doubtful = sum(one is not None and one.torch_draw is False for one in found)
+        if not doubtful:
+            return ""
+        which = "" if doubtful == self.at_init else f"{doubtful} of them "
+        return f" ({which}drawn elsewhere than by torch on a CPU, or trained a little since)"
+
+    @property
     def sentence(self) -> str:
         """The audit in a sentence or three."""
         errors, warnings = self.count("error"), self.count("warning")
@@ -106,9 +116,11 @@ class Audit:
         )
         state = []
         if self.at_init:
-            state.append(f"{self.at_init} at initialisation")
+            state.append(f"{self.at_init} at initialisation{self._doubt}")
         if self.trained:
             state.append(f"{self.trained} trained or something else")
+        if untold := sum(row.state == "unknown" for row in self.tensors):
+            state.append(f"{untold} not to be told")
         held = f" Held against {self.recipe.title}." if self.recipe else ""
         if self.chosen and self.recipe:
             held = f" Best fit: {self.chosen[0].sentence}."

@@ -156,7 +156,9 @@ class Audited:
     def is_doubtful(self) -> bool:
         """Whether values that fit a law may all the same have been trained, a little."""
         found = self.study.identification
-        return found is not None and found.torch_draw is False and found.confidence != "certain"
+        if found is None or found.torch_draw or found.confidence == "certain":
+            return False
+        return found.torch_draw is False or not found.named
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,8 @@ class Identification:
         since (of a normal, the scale aside where it is no scheme's to the bit, and about 0 or a
         round mean); False if they were drawn elsewhere or changed a little, None where that cannot
         be told, see ``initcore.grain``.
+    named: whether a recorded scheme gives the scale; False where ``schemes`` has but the family's
+        own, with its parameters read off the values.
     measurement: of the tensor; of all but the strays, where there are any.
     strays: how many values lie far outside of what all others follow.
     """
@@ -124,6 +126,7 @@ class Identification:
     notes: tuple[str, ...]
     measurement: Measurement
     torch_draw: bool | None = None
+    named: bool = True
     strays: int = 0
 
 
@@ -1076,9 +1079,10 @@ def _look_at_entries(case: _Case) -> Identification:
     if not fits or traces:
         blocks = _look_for_blocks(case) if case.whole else None
         return blocks or replace(_not_fresh(case, traces), torch_draw=torch_draw)
-    if not schemes:
-        schemes = tuple(c for f in fits for c in _fitted_scheme(case, f.family, f.params))
-    return _fresh(case, fits, schemes, torch_draw)
+    if schemes:
+        return _fresh(case, fits, schemes, torch_draw)
+    schemes = tuple(c for f in fits for c in _fitted_scheme(case, f.family, f.params))
+    return replace(_fresh(case, fits, schemes, torch_draw), named=False)
 
 
 _NO_DRAW = "bit for bit, no draw of torch's CPU generator"

@@ -625,6 +625,25 @@ def test_fresh_weights_among_trained_ones():
     assert "h.0.mlp.up_proj.weight" not in finding.tensors
 
 
+def test_a_bias_of_a_law_of_its_own_among_trained_weights_is_not_called_fresh():
+    drawn = torch.randn(96, generator=generator(3))
+    state = {"fc.bias": 0.05 + 0.08 * drawn, "out.bias": torch.zeros(96)}
+    assert [row.state for row in audit(state).tensors] == ["at init", "at init"]
+    trained = torch.outer(drawn, drawn) + 0.1 * torch.randn(96, 96, generator=generator(4))
+    states = {row.name: row.state for row in audit(state | {"out.weight": trained}).tensors}
+    assert states == {"fc.bias": "unknown", "out.bias": "at init", "out.weight": "trained"}
+
+
+def test_the_sentence_says_where_bits_tell_more_than_the_law():
+    doubt = "drawn elsewhere than by torch on a CPU, or trained a little since"
+    state = gpt()
+    assert doubt not in audit(state).sentence
+    name = "h.0.mlp.up_proj.weight"
+    moved = state | {name: state[name] * (1 + 1e-3 * torch.randn(state[name].shape))}
+    assert f"(1 of them {doubt})" in audit(moved).sentence
+    assert f"1 at initialisation ({doubt})" in audit({name: moved[name]}).sentence
+
+
 def test_a_head_with_an_embeddings_scale():
     state = gpt() | {"lm_head.weight": torch.randn(VOCAB, D, generator=generator(5))}
     assert "√d too large" in only(audit(state), "head").cause
