@@ -473,6 +473,25 @@ def test_equal_values_that_return_are_no_draw():
     assert codes(audit({k: drawn.clone() for k in state}), "error") == ["identical"]
 
 
+def test_biases_that_are_added_to_one_sum_stay_equal_in_training():
+    torch.manual_seed(0)
+    one, two, head = nn.Linear(16, 32), nn.Linear(16, 32), nn.Linear(32, 4)
+    for layer in (one, two):
+        nn.init.zeros_(layer.bias)
+    module = nn.ModuleDict({"conv": one, "downsample": two, "head": head})
+    stepper = torch.optim.SGD(module.parameters(), lr=0.1)
+    x, y = torch.randn(64, 16), torch.randint(4, (64,))
+    for _ in range(20):
+        stepper.zero_grad()
+        nn.functional.cross_entropy(head((one(x) + two(x)).relu()), y).backward()
+        stepper.step()
+    assert torch.equal(one.bias, two.bias)
+    assert len(one.bias.unique()) > 16
+    assert codes(audit(module)) == []
+    two.weight.data.copy_(one.weight.data)
+    assert codes(audit(module), "error") == ["identical"]
+
+
 def test_learned_tokens_are_no_matrix_but_equal_ones_stay_equal():
     drawn = torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
     assert codes(audit({"resampler.latents_2d": drawn})) == []
