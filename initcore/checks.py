@@ -10,13 +10,23 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from initcore.checkpoint import PIECE, Entry, Source, entries, in_pieces, title_of
-from initcore.findings import Audited, Finding, Model, finding_of, is_fresh, is_weight, listed
+from initcore.findings import (
+    Audited,
+    Finding,
+    Model,
+    finding_of,
+    is_fresh,
+    is_vector,
+    is_weight,
+    listed,
+)
 from initcore.fit import NEGLIGIBLE_STD
 from initcore.identify import Identification
 from initcore.laws import number
@@ -69,7 +79,7 @@ def _check_clamped(model: Model) -> Iterator[Finding]:
                 f"{where} of {m.count:,}",
                 "draw in float32 with a current torch.nn.init.trunc_normal_, then convert",
             )
-        elif found.strays:
+        elif found.strays and not is_vector(study):
             rest, end = found.measurement, max(m.min, m.max, key=abs)
             yield finding_of(
                 "strays",
@@ -112,8 +122,7 @@ def _check_copies(model: Model) -> Iterator[Finding]:
         start, found = row.study.start, row.study.identification
         if found and found.family == "none" and row.study.place.role == "positions":
             continue  # computed, as sines are, and so alike by right
-        vector = len(row.study.place.shape) == 1 or row.study.place.role.endswith("bias")
-        if vector and not (found and found.torch_draw):
+        if is_vector(row.study) and not (found and found.torch_draw):
             continue  # added to one sum, biases that began at zero get one gradient and stay equal
         # Of a few values, as of an identity, of ones that return, as of a grid of offsets, or of
         # ones in order equality says nothing; of a draw even 16 bits leave more.
@@ -905,7 +914,26 @@ def _loaded(model: Model, row: Audited, theirs: Entry) -> str:
         return "loaded"
     if mine.dtype != theirs.dtype and _equal_rounded(mine, theirs):
         return "loaded"
-    return "not_loaded" if row.state == "at init" and not row.is_doubtful else "changed"
+    if replace(row, among_trained=False).state != "at init":
+        return "changed"
+    found = row.study.identification
+    if found and found.torch_draw:
+        return "not_loaded"
+    kept = _kept(mine, theirs)
+    return "changed" if (row.is_doubtful if kept is None else kept) else "not_loaded"
+
+
+def _kept(mine: Entry, theirs: Entry) -> bool | None:
+    """Whether something of the checkpoint's values is left in a tensor's; None: too few to tell."""
+    assert mine.values is not None
+    assert theirs.values is not None
+    count = min(mine.count, 2**16)
+    x, y = mine.values.read(0, count).double(), theirs.values.read(0, count).double()
+    x, y = x - x.mean(), y - y.mean()
+    size = float(x.norm() * y.norm())
+    if count < 100 or not size > 0 or not math.isfinite(size):
+        return None
+    return abs(float(x @ y)) / size > 5 / math.sqrt(count)
 
 
 def _equal_rounded(mine: Entry, theirs: Entry) -> bool:

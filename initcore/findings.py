@@ -156,9 +156,9 @@ class Audited:
     def is_doubtful(self) -> bool:
         """Whether values that fit a law may all the same have been trained, a little."""
         found = self.study.identification
-        if found is None or found.torch_draw or found.confidence == "certain":
+        if found is None or found.torch_draw:
             return False
-        return found.torch_draw is False or not found.named
+        return found.torch_draw is False or not (found.named or found.confidence == "certain")
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,11 @@ def is_weight(study: Study) -> bool:
     role = study.place.role
     weight = role in MATRICES or role.startswith(("conv", "recurrent_input", "recurrent_hidden"))
     return weight and len(study.place.shape) > 1
+
+
+def is_vector(study: Study) -> bool:
+    """A bias, a norm's scale and the like: mostly constants before training."""
+    return len(study.place.shape) == 1 or study.place.role.endswith("bias")
 
 
 def is_fresh(row: Audited) -> bool:

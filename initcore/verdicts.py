@@ -180,12 +180,9 @@ def check_recipe(model: Model) -> Iterator[Finding]:
     if model.recipe is None:
         return
     groups: dict[tuple[str, str, str, str], list[tuple[str, Verdict, Case]]] = defaultdict(list)
-    # Vectors are too short to tell, and a trained one is no constant: matrices decide.
-    expected = [row for row in model.judged if row.expected and len(row.study.place.shape) > 1]
-    trained = [row.name for row in expected if row.state == "trained" and not row.agrees]
-    mostly = len(trained) > 0.3 * len(expected)
+    trained, why = _trained(model)
     for row in model.judged:
-        if row.expected is None or row.agrees or (mostly and not is_fresh(row)):
+        if row.expected is None or row.agrees or (trained and not is_fresh(row)):
             continue
         place = row.study.place
         for verdict in held_against(row.study, row.expected):
@@ -197,14 +194,48 @@ def check_recipe(model: Model) -> Iterator[Finding]:
             groups[key].append((name, verdict, case))
     for (code, _, _, _), members in groups.items():
         yield from _mismatch(code, members)
-    if mostly:
+    if trained:
         yield finding_of(
             "trained",
             trained,
             "these tensors are trained, or something else; a recipe speaks of fresh ones",
-            f"{len(trained)} of {len(expected)} matrices follow no initialisation",
+            why,
             "audit the model before its first step, or leave the recipe out",
         )
+
+
+def _trained(model: Model) -> tuple[list[str], str]:
+    """The tensors that show a model to be trained, and the evidence; none where it is not.
+
+    Either matrices follow no initialisation, or all but a few of the tensors that begin constant
+    have moved, and nearly no matrix is untouched: the first steps move all of them at once.
+    """
+    expected = [row for row in model.judged if row.expected]
+    matrices = [row for row in expected if len(row.study.place.shape) > 1]
+    trained = [row.name for row in matrices if row.state == "trained" and not row.agrees]
+    if len(trained) > 0.3 * len(matrices):
+        return trained, f"{len(trained)} of {len(matrices)} matrices follow no initialisation"
+    constants = [row for row in expected if _begins_constant(row)]
+    moved = [row.name for row in constants if not row.agrees and _has_moved(row)]
+    found = [row.study.identification for row in matrices]
+    untouched = sum(one is not None and one.torch_draw is True for one in found)
+    if len(moved) >= max(3, 0.8 * len(constants)) and untouched <= 0.2 * len(matrices):
+        return moved, f"{len(moved)} of {len(constants)} tensors that begin constant no longer are"
+    return [], ""
+
+
+def _begins_constant(row: Audited) -> bool:
+    return row.expected is not None and all(
+        isinstance(option.law, Constant) for part in row.expected.parts for option in part.options
+    )
+
+
+def _has_moved(row: Audited) -> bool:
+    """Whether values are no constant, nor drawn, as a bias that was left at torch's default."""
+    m, found = row.study.measurement, row.study.identification
+    if m is None or found is None or m.min == m.max or found.torch_draw:
+        return False
+    return found.family != "uniform" or not found.named
 
 
 def _mismatch(code: str, members: list[tuple[str, Verdict, Case]]) -> Iterator[Finding]:

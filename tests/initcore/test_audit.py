@@ -6,6 +6,7 @@ import pickle
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -469,7 +470,7 @@ def test_equal_values_that_return_are_no_draw():
     for values in (grid, ramp):
         state = {f"layers.{i}.attn.offsets.bias": values.clone() for i in range(2)}
         assert codes(audit(state), "error") == []
-    drawn = torch.empty(96).normal_(generator=generator())
+    drawn = torch.empty(256).normal_(generator=generator())
     assert codes(audit({k: drawn.clone() for k in state}), "error") == ["identical"]
 
 
@@ -642,6 +643,77 @@ def test_fresh_weights_among_trained_ones():
     finding = only(audit(state), "fresh")
     assert "h.0.mlp.down_proj.weight" in finding.tensors
     assert "h.0.mlp.up_proj.weight" not in finding.tensors
+
+
+def moved(state, by=1.3e-3):
+    """After a few steps of training: every value has moved, none far."""
+    rng = np.random.default_rng(0)
+    return {
+        name: t
+        + by * (t.std() if t.std() > 0 else 1) * torch.tensor(rng.normal(size=t.shape)).float()
+        for name, t in state.items()
+    }
+
+
+def test_a_model_that_has_trained_a_little_is_trained_and_not_drawn_wrongly():
+    state = {
+        name: t
+        for i in range(4)
+        for name, t in {
+            f"h.{i}.mlp.up_proj.weight": torch.randn(256, 64, generator=generator(i)) * 0.02,
+            f"h.{i}.mlp.up_proj.bias": torch.zeros(256),
+            f"h.{i}.norm.weight": torch.ones(64),
+            f"h.{i}.norm.bias": torch.zeros(64),
+        }.items()
+    }
+    assert codes(audit(state, "gpt2")) == []
+    result = audit(moved(state), "gpt2")
+    assert codes(result, "error") == codes(result, "warning") == []
+    assert "12 of 12 tensors that begin constant" in only(result, "trained").evidence
+    with pytest.raises(AssertionError, match="trained"):
+        assert_init(moved(state), "gpt2")
+    # Constants that were set, or drawn by a scheme, or beside weights that no step has touched, are
+    # faults, and not training.
+    constants = {name: t for name, t in moved(state).items() if not name.endswith("proj.weight")}
+    assert codes(audit(state | constants, "gpt2"), "error") == ["value"]
+    wrong = {k: torch.full_like(t, 0.1) if k.endswith("bias") else t for k, t in state.items()}
+    assert codes(audit(wrong, "gpt2"), "error") == ["value"]
+    g = generator(7)
+    drawn = {
+        k: torch.empty_like(t).uniform_(-0.125, 0.125, generator=g) if k.endswith("bias") else t
+        for k, t in state.items()
+    }
+    assert codes(audit(drawn, "gpt2"), "error") == ["value"]
+
+
+def test_large_weights_that_moved_a_little_are_not_called_fresh_among_trained_ones():
+    big = torch.randn(1024, 512, generator=generator(1)) * 0.02
+    column = torch.randn(512, 1, generator=generator(2))
+    trained = {f"h.{i}.fc.weight": column @ column.T / 100 for i in range(2)}
+    assert codes(audit(trained | {"h.2.fc.weight": big}), "warning") == ["fresh"]
+    little = moved({"h.2.fc.weight": big})
+    result = audit(trained | little)
+    assert codes(result, "warning") == []
+    assert {row.name: row.state for row in result.tensors}["h.2.fc.weight"] == "unknown"
+
+
+def test_a_norms_scale_that_stood_still_among_others_is_no_stray():
+    scales = 0.9 + 0.001 * torch.randn(384, generator=generator(1))
+    scales[7] = 1.0
+    assert codes(audit({"norm1.weight": scales})) == []
+    weight = torch.randn(64, 64, generator=generator(2)) * 0.02
+    weight[3, 3] = 2.0
+    assert codes(audit({"fc.weight": weight})) == ["strays"]
+
+
+def test_what_of_a_checkpoint_is_left_tells_a_change_from_a_new_draw():
+    theirs = {"fc.weight": torch.randn(64, 64, generator=generator(1)) * 0.02}
+    elsewhere = torch.tensor(np.random.default_rng(2).normal(0, 0.02, (64, 64))).float()
+    changed, new = moved(theirs, by=0.1), {"fc.weight": elsewhere}
+    assert only(audit(changed, against=theirs), "changed")
+    assert only(audit(new, against=theirs), "not_loaded")
+    halves = ({name: t.bfloat16() for name, t in state.items()} for state in (changed, new))
+    assert [codes(audit(half, against=theirs))[0] for half in halves] == ["changed", "not_loaded"]
 
 
 def test_a_bias_of_a_law_of_its_own_among_trained_weights_is_not_called_fresh():
