@@ -97,9 +97,7 @@ class Audit:
 
     @property
     def _doubt(self) -> str:
-        rows = (row for row in self.tensors if row.state == "at init" and row.is_doubtful)
-        found = [row.study.identification for row in rows]
-        doubtful = sum(one is not None and one.torch_draw is False for one in found)
+        doubtful = sum(row.state == "at init" and row.torch_draw is False for row in self.tensors)
         if not doubtful:
             return ""
         which = "" if doubtful == self.at_init else f"{doubtful} of them "

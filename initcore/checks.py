@@ -122,7 +122,7 @@ def _check_copies(model: Model) -> Iterator[Finding]:
         start, found = row.study.start, row.study.identification
         if found and found.family == "none" and row.study.place.role == "positions":
             continue  # computed, as sines are, and so alike by right
-        if is_vector(row.study) and not (found and found.torch_draw):
+        if is_vector(row.study) and not row.torch_draw:
             continue  # added to one sum, biases that began at zero get one gradient and stay equal
         # Of a few values, as of an identity, of ones that return, as of a grid of offsets, or of
         # ones in order equality says nothing; of a draw even 16 bits leave more.
@@ -916,8 +916,7 @@ def _loaded(model: Model, row: Audited, theirs: Entry) -> str:
         return "loaded"
     if replace(row, among_trained=False).state != "at init":
         return "changed"
-    found = row.study.identification
-    if found and found.torch_draw:
+    if row.torch_draw:
         return "not_loaded"
     kept = _kept(mine, theirs)
     return "changed" if (row.is_doubtful if kept is None else kept) else "not_loaded"

@@ -156,9 +156,15 @@ class Audited:
     def is_doubtful(self) -> bool:
         """Whether values that fit a law may all the same have been trained, a little."""
         found = self.study.identification
-        if found is None or found.torch_draw:
+        if found is None or self.torch_draw:
             return False
-        return found.torch_draw is False or not (found.named or found.confidence == "certain")
+        return self.torch_draw is False or not (found.named or found.confidence == "certain")
+
+    @property
+    def torch_draw(self) -> bool | None:
+        """As ``Identification.torch_draw``; None where nothing was identified."""
+        found = self.study.identification
+        return found.torch_draw if found else None
 
 
 @dataclass(frozen=True)

@@ -217,8 +217,7 @@ def _trained(model: Model) -> tuple[list[str], str]:
         return trained, f"{len(trained)} of {len(matrices)} matrices follow no initialisation"
     constants = [row for row in expected if _begins_constant(row)]
     moved = [row.name for row in constants if not row.agrees and _has_moved(row)]
-    found = [row.study.identification for row in matrices]
-    untouched = sum(one is not None and one.torch_draw is True for one in found)
+    untouched = sum(row.torch_draw is True for row in matrices)
     if len(moved) >= max(3, 0.8 * len(constants)) and untouched <= 0.2 * len(matrices):
         return moved, f"{len(moved)} of {len(constants)} tensors that begin constant no longer are"
     return [], ""
@@ -233,7 +232,7 @@ def _begins_constant(row: Audited) -> bool:
 def _has_moved(row: Audited) -> bool:
     """Whether values are no constant, nor drawn, as a bias that was left at torch's default."""
     m, found = row.study.measurement, row.study.identification
-    if m is None or found is None or m.min == m.max or found.torch_draw:
+    if m is None or found is None or m.min == m.max or row.torch_draw:
         return False
     return found.family != "uniform" or not found.named
 
