@@ -183,9 +183,13 @@ def _typed(place: Place, module: nn.Module, leaf: str, chain: list[nn.Module]) -
     if _LENGTHS.search(place.name):
         return replace(place, role="other", inferred=False)
     layer = _layer_of(module)
+    transposed = type(module).__name__ == "Conv1D"
     role = ""
-    if layer:
-        role = "bias" if leaf == "bias" else _LAYER_ROLES.get(layer.slug, layer.slug)
+    # A class of one's own may hold other parameters beside the layer's.
+    if layer and leaf == "bias":
+        role = "bias"
+    elif layer and place.shape == layer.weight_shape[:: -1 if transposed else 1]:
+        role = _LAYER_ROLES.get(layer.slug, layer.slug)
         role = re.sub(r"\dd$", "", role)
         if role == "linear" and len(chain) > 1:
             role = _part_of_transformer(chain[-2], place.name.split(".")[-2])
@@ -194,13 +198,13 @@ def _typed(place: Place, module: nn.Module, leaf: str, chain: list[nn.Module]) -
     elif isinstance(module, nn.MultiheadAttention):
         role = _ATTENTION_ROLES.get(leaf, "other")
     elif isinstance(module, _NORMS):
-        role = "norm" if leaf == "weight" else "norm_bias"
+        role = {"weight": "norm", "bias": "norm_bias"}.get(leaf, "other")
     elif isinstance(module, nn.PReLU):
         role = "other"
     if not role:
         return place
     place = replace(place, role=role, layer=layer, inferred=False)
-    if type(module).__name__ == "Conv1D" and role != "bias":
+    if transposed and role != "bias":
         return replace(place, transposed=True)
     padding = getattr(module, "padding_idx", None)
     if role == "embedding" and padding is not None:

@@ -562,6 +562,32 @@ def test_names_refine_what_types_say_and_never_contradict_it():
     }
 
 
+def test_a_class_of_ones_own_may_hold_more_than_its_layer():
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(D, 50)
+            self.logit_scale = nn.Parameter(torch.ones(50))
+            self.lora_A = nn.Parameter(torch.randn(4, D))
+
+    class Gated(nn.LayerNorm):
+        def __init__(self):
+            super().__init__(D)
+            self.gate = nn.Parameter(torch.zeros(1))
+
+    found = {p.name: p for p in places(nn.ModuleDict({"lm_head": Scaled(), "norm": Gated()}))}
+    assert {name: (place.role, place.inferred) for name, place in found.items()} == {
+        "lm_head.weight": ("head", False),
+        "lm_head.bias": ("bias", False),
+        "lm_head.logit_scale": ("other", True),
+        "lm_head.lora_A": ("lora_a", True),
+        "norm.weight": ("norm", False),
+        "norm.bias": ("norm_bias", False),
+        "norm.gate": ("other", False),
+    }
+    assert found["lm_head.logit_scale"].layer is None
+    assert found["lm_head.lora_A"].layer.weight_shape == (4, D)
+
+
 def test_a_lazy_module_is_refused():
     with pytest.raises(InitError, match="weight has no shape yet: run a forward pass"):
         places(nn.Sequential(nn.LazyLinear(4)))
