@@ -1180,7 +1180,10 @@ def _look_for_zero_rows(case: _Case) -> Identification | None:
     if not empty:
         return None
     first = int(filled.int().argmin())
-    rest = _identify(_Case(tensor[filled], case.slot, measure(tensor[filled]), whole=False))
+    others = tensor[filled]
+    # Rows of whole runs leave the others' runs as they were drawn.
+    in_order = case.in_order and tensor[0].numel() % RUN == 0
+    rest = _identify(_Case(others, case.slot, measure(others), whole=False, in_order=in_order))
     if rest.family in ("none", "cannot_tell", "garbage", "mixture"):
         return None
     one = f"row {first} is all zeros, as a padding row is"
@@ -1188,7 +1191,8 @@ def _look_for_zero_rows(case: _Case) -> Identification | None:
     case.notes += [note, *rest.notes]
     sentence = f"{note[0].upper()}{note[1:]}. The rest: {rest.sentence}"
     family = rest.family if empty == 1 else "mixture"
-    return case.found(family, sentence, rest.params, rest.schemes, rest.confidence)
+    notes = tuple(case.notes)
+    return replace(rest, family=family, sentence=sentence, notes=notes, measurement=m)
 
 
 def _look_for_spikes(case: _Case) -> Identification | None:
@@ -1215,14 +1219,15 @@ def _look_for_spikes(case: _Case) -> Identification | None:
     for value, count in spikes.items():
         share = number(100 * count / m.finite, 3)
         case.notes.append(f"{count:,} values ({share} %) sit exactly at {number(value)}")
-    rest = _identify(_Case(inside, case.slot, measure(inside), whole=False))
+    rest = _identify(_Case(inside, case.slot, measure(inside), whole=False, in_order=False))
     note = " and ".join(case.notes)
     if rest.family in ("none", "mixture", "garbage", "cannot_tell"):
         return None
     sentence = (
         f"{note}: clamped, or an old trunc_normal_ in a 16-bit type. The rest: {rest.sentence}"
     )
-    return case.found(rest.family, sentence, rest.params, rest.schemes, "likely")
+    notes = tuple(case.notes)
+    return replace(rest, sentence=sentence, notes=notes, measurement=m, confidence="likely")
 
 
 # No law but a sparse one reaches so many std; of values this far out, at most this share is strays.

@@ -436,8 +436,13 @@ def test_rows_of_zeros():
     assert found.family == "normal"
     assert {"default", "normal"} <= slugs(found)
     assert "row 7 is all zeros" in found.notes[0]
+    assert found.torch_draw
     table[20:40] = 0
     assert identify(table).family == "mixture"
+    assert identify(table * 1.1 + (table != 0) * 1e-5).torch_draw is False
+    narrow = normal(1000, 24, std=1.0)  # rows that are not whole runs of what torch drew
+    narrow[7] = 0
+    assert identify(narrow).torch_draw is None
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -446,6 +451,7 @@ def test_spikes_at_the_bounds_are_noted(dtype):
     found = identify(weight)
     assert found.family == "truncated_normal"
     assert len([note for note in found.notes if "sit exactly at" in note]) == 2
+    assert found.torch_draw is None  # what was cut out of it has no order
     clean = draw(
         Layer("linear", (128, 256)), "trunc_normal", std=0.02, a=-0.04, b=0.04, dtype=dtype
     )
