@@ -314,6 +314,7 @@ def _shared(entry: Entry, repeats: Repeats) -> Tensor | None:
 
 
 def _check_parts(model: Model) -> Iterator[Finding]:
+    tied = {row.study.tied for row in model.rows}
     for row in model.judged:
         study = row.study
         if study.segments:
@@ -321,12 +322,14 @@ def _check_parts(model: Model) -> Iterator[Finding]:
             yield finding_of(
                 "appended",
                 [row.name],
-                "a run of rows has another scale: rows that were added later, or not initialised",
+                "a run of rows has another scale: rows that were added later, not initialised, or "
+                "never used in training",
                 "; ".join(f"{text}" for text in stds[:4]),
                 "draw the new rows from the law of the old ones, or from their mean",
             )
         padding = [block for block in study.blocks if block.name == "padding"]
-        if padding and not row.expected and row.state != "trained":
+        # To a head that shares the embedding, padding is a word like any other.
+        if padding and not row.expected and row.state != "trained" and row.name not in tied:
             m = padding[0].measurement
             if m.zeros < m.count:
                 yield finding_of(
@@ -523,10 +526,11 @@ def _knows_a_fan(found: Identification) -> bool:
 def _check_norms(model: Model) -> Iterator[Finding]:
     """A norm's scale drawn about zero, as by an initialisation meant for matrices."""
     for row in model.judged:
-        m = row.study.measurement
+        m, found = row.study.measurement, row.study.identification
         if row.study.place.role != "norm" or row.expected or row.among_trained or m is None:
             continue
-        if row.state != "trained" and m.std > abs(m.mean):
+        drawn = row.torch_draw or (found is not None and found.named)
+        if row.state != "trained" and drawn and m.std > abs(m.mean):
             yield finding_of(
                 "norm",
                 [row.name],

@@ -395,12 +395,16 @@ def _runs(energies: Array, row: int) -> list[tuple[int, int]]:
 
     Each cut is the one of the largest likelihood ratio between two scales; it takes a change of
     10 % that chance does not make, and makes at once: the slow drift of a trained vocabulary does
-    not. A single row of zeros is padding, and has no scale.
+    not. A single row of zeros is padding, and has no scale; nor is the first row a run by itself:
+    none was added before all others.
     """
     zero = energies == 0
     if np.count_nonzero(zero) == 1:
         energies = np.where(zero, np.median(energies), energies)
-    return _cuts(energies, row, 0, len(energies), 4) if len(energies) > 1 else []
+    if len(energies) < 2:
+        return []
+    runs = _cuts(energies, row, 0, len(energies), 4)
+    return [(0, runs[1][1]), *runs[2:]] if runs[0] == (0, 1) else runs
 
 
 def _cuts(energies: Array, row: int, low: int, high: int, depth: int) -> list[tuple[int, int]]:

@@ -207,8 +207,9 @@ def check_recipe(model: Model) -> Iterator[Finding]:
 def _trained(model: Model) -> tuple[list[str], str]:
     """The tensors that show a model to be trained, and the evidence; none where it is not.
 
-    Either matrices follow no initialisation, or all but a few of the tensors that begin constant
-    have moved, and nearly no matrix is untouched: the first steps move all of them at once.
+    Either matrices follow no initialisation, or the first steps show, which move all tensors at
+    once: few matrices are untouched, and most norms have moved about their constant, where no
+    scheme draws them, or all but a few of the tensors that begin constant.
     """
     expected = [row for row in model.judged if row.expected]
     matrices = [row for row in expected if len(row.study.place.shape) > 1]
@@ -216,10 +217,15 @@ def _trained(model: Model) -> tuple[list[str], str]:
     if len(trained) > 0.3 * len(matrices):
         return trained, f"{len(trained)} of {len(matrices)} matrices follow no initialisation"
     constants = [row for row in expected if _begins_constant(row)]
-    moved = [row.name for row in constants if not row.agrees and _has_moved(row)]
+    moved = [row for row in constants if not row.agrees and _has_moved(row)]
     untouched = sum(row.torch_draw is True for row in matrices)
+    names = [row.name for row in moved]
+    norms = sum(row.study.place.role == "norm" for row in constants)
+    near = sum(row.study.place.role == "norm" and _is_near_its_mean(row) for row in moved)
+    if near >= max(3, 0.5 * norms) and untouched <= 0.5 * len(matrices):
+        return names, f"{near} of {norms} norms have moved about their constant"
     if len(moved) >= max(3, 0.8 * len(constants)) and untouched <= 0.2 * len(matrices):
-        return moved, f"{len(moved)} of {len(constants)} tensors that begin constant no longer are"
+        return names, f"{len(moved)} of {len(constants)} tensors that begin constant no longer are"
     return [], ""
 
 
@@ -235,6 +241,11 @@ def _has_moved(row: Audited) -> bool:
     if m is None or found is None or m.min == m.max or row.torch_draw:
         return False
     return found.family != "uniform" or not found.named
+
+
+def _is_near_its_mean(row: Audited) -> bool:
+    m = row.study.measurement
+    return m is not None and m.std < 0.5 * abs(m.mean)
 
 
 def _mismatch(code: str, members: list[tuple[str, Verdict, Case]]) -> Iterator[Finding]:

@@ -347,6 +347,27 @@ def test_appended_rows_of_another_scale(role):
     assert "rows 470 to 499" in scale.evidence
 
 
+def test_the_first_row_is_no_run_by_itself():
+    table = torch.randn(500, 256, generator=generator()) * 0.02
+    table[0] *= 0.1  # a padding that its tie to the head has moved
+    assert "appended" not in codes(audit({"embed_tokens.weight": table}))
+    table[470:] *= 50
+    evidence = only(audit({"embed_tokens.weight": table}), "appended").evidence
+    assert evidence.startswith("rows 0 to 469: ")
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_row_of_padding_gets_a_gradient_from_a_head_that_shares_it(tied):
+    model = nn.Module()
+    model.embed_tokens = nn.Embedding(500, 64, padding_idx=3)
+    model.lm_head = nn.Linear(64, 500, bias=False)
+    for table in (model.embed_tokens, model.lm_head):
+        nn.init.normal_(table.weight, std=0.02)
+    if tied:
+        model.lm_head.weight = model.embed_tokens.weight
+    assert ("padding" in codes(audit(model))) is not tied
+
+
 def test_zeros_that_are_meant_are_left_alone():
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
@@ -604,6 +625,24 @@ def test_a_norm_is_not_drawn_about_zero(fill, told):
     assert codes(audit(model)) == (["norm"] if told else [])
 
 
+@pytest.mark.parametrize("recipe", ["auto", *(record.slug for record in RECIPES)])
+def test_every_recipe_can_be_held_against_a_head_with_a_vector_of_its_own(recipe):
+    class Scaled(nn.Linear):
+        def __init__(self):
+            super().__init__(64, 50)
+            self.logit_scale = nn.Parameter(torch.full((50,), 0.02))
+
+    audit(nn.ModuleDict({"wte": nn.Embedding(50, 64), "lm_head": Scaled()}), recipe)
+
+
+def test_a_norm_that_training_moves_from_zero_was_not_drawn():
+    model = nn.Sequential(nn.Linear(8, 64), nn.LayerNorm(64))
+    steps = torch.randint(-6, 7, (64,), generator=generator()) * 1e-3  # as AdamW takes them
+    with torch.no_grad():
+        model[1].weight.copy_(steps)  # 1 + weight is the scale, as in Gemma
+    assert "norm" not in codes(audit(model))
+
+
 def test_the_norms_of_a_trained_model_may_lie_anywhere():
     model = nn.Sequential(nn.Linear(64, 64), nn.LayerNorm(64), nn.Linear(64, 64))
     with torch.no_grad():
@@ -669,9 +708,17 @@ def test_a_model_that_has_trained_a_little_is_trained_and_not_drawn_wrongly():
     assert codes(audit(state, "gpt2")) == []
     result = audit(moved(state), "gpt2")
     assert codes(result, "error") == codes(result, "warning") == []
-    assert "12 of 12 tensors that begin constant" in only(result, "trained").evidence
+    assert "4 of 4 norms have moved" in only(result, "trained").evidence
     with pytest.raises(AssertionError, match="trained"):
         assert_init(moved(state), "gpt2")
+    # A part that training never used stays as it was.
+    unused = {name: t for name, t in state.items() if name.startswith("h.0.")}
+    result = audit(moved(state) | unused, "gpt2")
+    assert codes(result, "error") == codes(result, "warning") == []
+    assert "3 of 4 norms have moved" in only(result, "trained").evidence
+    biases = {name: t for name, t in state.items() if "norm" not in name}
+    evidence = only(audit(moved(biases), "gpt2"), "trained").evidence
+    assert "4 of 4 tensors that begin constant no longer are" in evidence
     # Constants that were set, or drawn by a scheme, or beside weights that no step has touched, are
     # faults, and not training.
     constants = {name: t for name, t in moved(state).items() if not name.endswith("proj.weight")}
