@@ -590,7 +590,8 @@ def _check_odd(model: Model) -> Iterator[Finding]:
     """A tensor whose scale is not that of its like in the other blocks."""
     groups: dict[tuple[str, tuple[int, ...]], list[Audited]] = defaultdict(list)
     for row in model.matrices:
-        if row.expected is None and row.study.measurement and row.state != "trained":
+        moved = row.state == "trained" or (row.among_trained and row.is_doubtful)
+        if row.expected is None and row.study.measurement and not moved:
             groups[kin(row.name), row.study.place.shape].append(row)
     for rows in groups.values():
         if len(rows) < 3:

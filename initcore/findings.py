@@ -158,7 +158,7 @@ class Audited:
         found = self.study.identification
         if found is None or self.torch_draw:
             return False
-        return self.torch_draw is False or not (found.named or found.confidence == "certain")
+        return self.torch_draw is False or found.confidence != "certain"
 
     @property
     def torch_draw(self) -> bool | None:

@@ -12,6 +12,7 @@ uses gets the role its shape suggests.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -576,6 +577,8 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
         role = _named_matrix(path, place.depth is not None or parent in beside.transformer)
         if role and (rank == 2 or _stacked(place, role)):
             return role
+    if rank > 2 and leaf != "weight" and math.prod(place.shape) == max(place.shape):
+        return "other"  # a value for each channel, such as a gain
     if rank in {3, 4, 5}:
         # A bias is as long as a layer has outputs, which a transposed convolution stores second.
         swapped = beside.biases.get(path, place.shape[0]) != place.shape[0]

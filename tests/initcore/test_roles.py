@@ -569,17 +569,26 @@ def test_a_class_of_ones_own_may_hold_more_than_its_layer():
             self.logit_scale = nn.Parameter(torch.ones(50))
             self.lora_A = nn.Parameter(torch.randn(4, D))
 
+    class Gained(nn.Conv2d):
+        def __init__(self):
+            super().__init__(3, 8, 3)
+            self.gain = nn.Parameter(torch.ones(8, 1, 1, 1))
+
     class Gated(nn.LayerNorm):
         def __init__(self):
             super().__init__(D)
             self.gate = nn.Parameter(torch.zeros(1))
 
-    found = {p.name: p for p in places(nn.ModuleDict({"lm_head": Scaled(), "norm": Gated()}))}
+    modules = {"lm_head": Scaled(), "conv": Gained(), "norm": Gated()}
+    found = {place.name: place for place in places(nn.ModuleDict(modules))}
     assert {name: (place.role, place.inferred) for name, place in found.items()} == {
         "lm_head.weight": ("head", False),
         "lm_head.bias": ("bias", False),
         "lm_head.logit_scale": ("other", True),
         "lm_head.lora_A": ("lora_a", True),
+        "conv.weight": ("conv", False),
+        "conv.bias": ("bias", False),
+        "conv.gain": ("other", True),
         "norm.weight": ("norm", False),
         "norm.bias": ("norm_bias", False),
         "norm.gate": ("other", False),
