@@ -1,11 +1,12 @@
 """How often audits raise false alarms: ``python -m benchmarks.alarms [--quick]``.
 
-Fresh modules of torch, models of the known families as their own code draws them, and the built-in
-models drawn by every recipe that speaks of all their matrices, at three sizes and ten seeds.
-``docs/alarms.md`` is its output.
+Fresh modules of torch, models of the known families as their own code draws them, the built-in
+models drawn by every recipe that speaks of all their matrices, at three sizes and ten seeds; and
+the built-in models trained a little, at two. ``docs/alarms.md`` is its output.
 """
 
 import argparse
+import itertools
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -13,14 +14,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmarks.confusion import table
 from initcore.audit import audit
 from initcore.defaults import DEFAULTS
 from initcore.draw import torch_seeded
 from initcore.findings import Finding
-from initcore.models import build_model
+from initcore.models import build_model, get_model
 from initcore.recipes import RECIPES, Recipe, apply_recipe
 from initcore.roles import infer_dims, places
 from tests.initcore.families import FAMILIES, Size
@@ -197,6 +199,61 @@ def built_in() -> Iterator[Instance]:
                 yield Instance("built-in", slug, size, recipe.slug, build, slug == "encoder")
 
 
+# --- trained models -------------------------------------------------------------------------------
+
+OPTIMIZERS: dict[str, Callable[[nn.Module], torch.optim.Optimizer]] = {
+    "SGD": lambda module: torch.optim.SGD(
+        module.parameters(), 0.05, momentum=0.9, weight_decay=1e-4
+    ),
+    "AdamW": lambda module: torch.optim.AdamW(module.parameters(), 1e-3),
+}
+STEPS = (6, 30)
+
+
+def train(module: nn.Module, inputs: Tensor, optimizer: str, steps: int, seed: int) -> None:
+    """Steps towards labels drawn once: there is something to learn, and all gradients flow."""
+    taking = OPTIMIZERS[optimizer](module)
+    generator = torch.Generator().manual_seed(seed)
+    labels = None
+    for _ in range(steps):
+        out = module(inputs).flatten(0, -2)
+        if labels is None:
+            labels = torch.randint(out.shape[1], (len(out),), generator=generator)
+        taking.zero_grad()
+        functional.cross_entropy(out, labels).backward()
+        taking.step()
+
+
+def inputs_of(slug: str, sizes: dict[str, int], seed: int) -> Tensor:
+    """Sixteen inputs of a built-in model."""
+    generator = torch.Generator().manual_seed(seed)
+    if "vocab" in sizes:
+        return torch.randint(sizes["vocab"], (16, 64), generator=generator)  # as many positions
+    shape = (sizes["inputs"],) if slug == "mlp" else (3, *[sizes.get("image", 16)] * 2)
+    return torch.randn(16, *shape, generator=generator)
+
+
+def trained() -> Iterator[Instance]:
+    for slug, sizes in BUILT_IN.items():
+        for size, given in zip(SIZES[:2], sizes[:2], strict=True):
+            for optimizer, steps in itertools.product(OPTIMIZERS, STEPS):
+
+                def build(
+                    seed: int,
+                    slug: str = slug,
+                    given: dict[str, int] = given,
+                    optimizer: str = optimizer,
+                    steps: int = steps,
+                ) -> nn.Module:
+                    module = build_model(slug, seed=seed, **given)
+                    with torch_seeded(seed):  # of dropout
+                        train(module, inputs_of(slug, given, seed), optimizer, steps, seed)
+                    return module
+
+                name = f"{slug}, {optimizer}, {steps} steps"
+                yield Instance("trained", name, size, get_model(slug).recipe, build)
+
+
 # --- the tables -----------------------------------------------------------------------------------
 
 GROUPS = {
@@ -204,12 +261,14 @@ GROUPS = {
     "modules": "modules of torch.nn at three sizes",
     "families": "families, drawn by their own code",
     "built-in": "built-in models, drawn by a recipe",
+    "trained": "built-in models, trained a little",
 }
 MODES = {
     "defaults": ("own", "auto", "none"),
     "modules": ("own", "auto", "none"),
     "families": ("own", "auto", "none", "file"),
     "built-in": ("own", "auto"),
+    "trained": ("auto", "none"),
 }
 # What is to be said of alarms of a kind, on models that are as their authors meant them.
 REASONS = {
@@ -223,6 +282,8 @@ REASONS = {
     "fans": "True: torch's kaiming_normal_ counts all groups in fan_out, pytorch #23854.",
     "law": "False: a few hundred values of one law may by chance look like those of another. The "
     "scale is right, and that is said.",
+    "same_draw": "True: torch's TransformerEncoder begins as copies of one layer, and a few steps "
+    "of training leave them alike.",
     "default": "False: Fixup leaves its first convolution at torch's default, and none of the "
     "others. Only its recipe can tell that this is meant.",
 }
@@ -265,7 +326,7 @@ def count(
     """All audits: counts by group and mode; alarms by kind, in how many audits of each size."""
     counts: dict[tuple[str, str], Counts] = defaultdict(Counts)
     found: dict[Kind, Counter[str]] = defaultdict(Counter)
-    instances = [*torch_modules(), *families(), *built_in()]
+    instances = [*torch_modules(), *families(), *built_in(), *trained()]
     with ThreadPoolExecutor(1) as pool:
         for number, one in enumerate(instances):
             if number % 20 == 0:
@@ -312,6 +373,7 @@ def report(seeds: int) -> None:
 
 def introduction(seeds: int) -> str:
     widths = ", ".join(str(width) for width in WIDTHS.values())
+    steps = " and ".join(str(steps) for steps in STEPS)
     return f"""# How often an audit raises a false alarm
 
 Made by `python -m benchmarks.alarms > docs/alarms.md`; every case is seeded, {seeds} seeds each.
@@ -326,6 +388,9 @@ and as a state dict, of which only names and shapes are known, with its own (fil
 torch.nn are those of the Defaults page as they stand there and {len(MODULES) + len(COPIES)} kinds
 at widths {widths}. The large ones of all models but norms have a tensor of {LARGE:,} values or
 more; the others are small enough that chance matters.
+
+The trained ones are the built-in models at the two smaller sizes, after {steps}
+steps of {" and ".join(OPTIMIZERS)}: the sooner, the harder to tell from fresh ones.
 
 Not covered: the state dict of a bare module, whose names do not say what its tensors are of;
 models drawn by two recipes, which `auto` holds against the one that fits better.

@@ -341,7 +341,7 @@ def _check_parts(model: Model) -> Iterator[Finding]:
                     "zero the row after initialising the weight",
                 )
         differing = [block for block in study.blocks if block.identification]
-        if not differing or row.state == "trained" or row.expected or _meant(study):
+        if not differing or row.may_have_moved or row.expected or _meant(study):
             continue
         stds = [f"{b.name}: std {number(b.measurement.std)}" for b in differing]
         if {b.measurement.std > 0 for b in differing} == {True}:
@@ -590,8 +590,7 @@ def _check_odd(model: Model) -> Iterator[Finding]:
     """A tensor whose scale is not that of its like in the other blocks."""
     groups: dict[tuple[str, tuple[int, ...]], list[Audited]] = defaultdict(list)
     for row in model.matrices:
-        moved = row.state == "trained" or (row.among_trained and row.is_doubtful)
-        if row.expected is None and row.study.measurement and not moved:
+        if row.expected is None and row.study.measurement and not row.may_have_moved:
             groups[kin(row.name), row.study.place.shape].append(row)
     for rows in groups.values():
         if len(rows) < 3:

@@ -158,7 +158,12 @@ class Audited:
         found = self.study.identification
         if found is None or self.torch_draw:
             return False
-        return self.torch_draw is False or found.confidence != "certain"
+        return self.torch_draw is False or not (found.named and found.confidence == "certain")
+
+    @property
+    def may_have_moved(self) -> bool:
+        """Whether training is to be reckoned with."""
+        return self.state == "trained" or (self.among_trained and self.is_doubtful)
 
     @property
     def torch_draw(self) -> bool | None:

@@ -770,7 +770,9 @@ def test_a_bias_of_a_law_of_its_own_among_trained_weights_is_not_called_fresh():
     trained = torch.outer(drawn, drawn) + 0.1 * torch.randn(96, 96, generator=generator(4))
     states = {row.name: row.state for row in audit(state | {"out.weight": trained}).tensors}
     assert states == {"fc.bias": "unknown", "out.bias": "at init", "out.weight": "trained"}
-    # Few values follow some law by chance, and its name says little.
+    # Few values follow some law by chance, and its name says little; many, some law of no name.
+    scaled = torch.tensor(np.random.default_rng(6).normal(0, 0.023, (96, 96))).bfloat16()
+    assert audit({"fc.weight": scaled, "out.weight": trained}).tensors[0].state == "unknown"
     few = {"small.weight": torch.tensor(np.random.default_rng(5).normal(0, 0.02, (12, 20))).float()}
     assert [row.state for row in audit(few).tensors] == ["at init"]
     row = audit(few | {"out.weight": trained}).tensors[0]
@@ -779,7 +781,7 @@ def test_a_bias_of_a_law_of_its_own_among_trained_weights_is_not_called_fresh():
 
 def test_the_scales_of_what_has_moved_may_differ():
     weights = 0.02 * torch.randn(4, 64, 64, generator=generator(1))
-    state = {f"h.{i}.fc.weight": weight for i, weight in enumerate(weights)}
+    state = {f"h.{i}.fc.weight": weight.clone() for i, weight in enumerate(weights)}
     state["h.2.fc.weight"] *= 1.3
     assert codes(audit(state)) == ["odd"]
     drawn = torch.randn(96, generator=generator(3))
