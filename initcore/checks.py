@@ -62,7 +62,7 @@ def _check_clamped(model: Model) -> Iterator[Finding]:
     """Values piled up at the ends, or set to a bound far outside the law of all others."""
     for row in model.judged:
         study, found, m = row.study, row.study.identification, row.study.measurement
-        if found is None or m is None or found.family in ("garbage", "none"):
+        if found is None or m is None or found.family in ("garbage", "none", "sinusoidal"):
             continue  # computed, as sines of positions are, or trained: no draw to speak of
         if any(study.spikes):
             low, high = study.spikes
@@ -120,8 +120,9 @@ def _check_copies(model: Model) -> Iterator[Finding]:
     groups: dict[bytes, list[Audited]] = defaultdict(list)
     for row in model.judged:
         start, found = row.study.start, row.study.identification
-        if found and found.family == "none" and row.study.place.role == "positions":
-            continue  # computed, as sines are, and so alike by right
+        positions = row.study.place.role == "positions"
+        if found and (found.family == "sinusoidal" or (found.family == "none" and positions)):
+            continue  # computed, and so alike by right
         if is_vector(row.study) and not row.torch_draw:
             continue  # added to one sum, biases that began at zero get one gradient and stay equal
         # Of a few values, as of an identity, of ones that return, as of a grid of offsets, or of

@@ -210,9 +210,10 @@ def is_vector(study: Study) -> bool:
 def is_fresh(row: Audited) -> bool:
     """Whether a tensor is at its initialisation beyond doubt: drawn, and large enough to tell."""
     found, m = row.study.identification, row.study.measurement
-    drawn = m is not None and m.std > 0 and len(row.study.place.shape) > 1
-    certain = found is not None and found.confidence == "certain"
-    return drawn and certain and row.state == "at init"
+    if found is None or m is None or found.family == "sinusoidal":  # which is never trained
+        return False
+    drawn = m.std > 0 and len(row.study.place.shape) > 1
+    return drawn and found.confidence == "certain" and row.state == "at init"
 
 
 def listed(names: Sequence[str], most: int = 4) -> str:

@@ -101,8 +101,8 @@ class Identification:
     """What a tensor was initialised with.
 
     family: "zeros", "ones", "constant", "eye", "dirac", "delta_orthogonal", "uniform", "normal",
-        "truncated_normal", "orthogonal", "sparse", "mixture", "none" (trained, or something else),
-        "garbage" or "cannot_tell".
+        "truncated_normal", "orthogonal", "sparse", "sinusoidal", "mixture", "none" (trained, or
+        something else), "garbage" or "cannot_tell".
     params: the family's parameters as read off the values.
     schemes: every recorded scheme that is consistent, the simplest and closest first; what
         coincides at this shape stands together.
@@ -812,7 +812,13 @@ _Look = Callable[["_Case"], Identification | None]
 
 
 def _identify(case: _Case, skip: tuple[_Look, ...] = ()) -> Identification:
-    looks = (_look_for_garbage, _look_for_constants, _look_for_patterns, _look_at_matrix)
+    looks = (
+        _look_for_garbage,
+        _look_for_constants,
+        _look_for_patterns,
+        _look_for_sinusoids,
+        _look_at_matrix,
+    )
     for look in looks:
         if look not in skip and (found := look(case)):
             return found
@@ -943,6 +949,33 @@ def _look_for_patterns(case: _Case) -> Identification | None:
         "orthogonal matrix: delta-orthogonal."
     )
     return case.found("delta_orthogonal", sentence, {"scale": gain})
+
+
+def _look_for_sinusoids(case: _Case) -> Identification | None:
+    """Sinusoidal positions: every pair of columns is the sine and the cosine of one angle.
+
+    Source: Vaswani et al. 2017, section 3.5, whose pairs are neighbours; tensor2tensor and those
+    who follow it have all sines before all cosines, and of images each half of the columns so.
+    """
+    tensor, m = case.tensor, case.m
+    if tensor.dim() != 2 or tensor.shape[1] % 2 or max(-m.min, m.max) > 1.01 or m.min > -0.5:
+        return None
+    rows = tensor.float()
+    rows = rows[(rows != 0).any(dim=1)]  # a class token's has none
+    columns = tensor.shape[1]
+    pairs = [rows.reshape(-1, columns // 2, 2), rows.reshape(-1, 2, columns // 2).mT]
+    if columns % 4 == 0:
+        pairs.append(rows.reshape(-1, 2, 2, columns // 4).mT)
+    rounding = 1e-4 + 4 * torch.finfo(tensor.dtype).eps
+    on_circle = (((each**2).sum(dim=-1) - 1).abs().max() <= rounding for each in pairs)
+    # Of signs, such as a Hadamard matrix has, the squares add up, too.
+    if not any(on_circle) or len(torch.unique(rows)) <= 16:
+        return None
+    sentence = (
+        "Pairs of columns are the sine and the cosine of one angle: sinusoidal positions, computed "
+        "and not drawn."
+    )
+    return case.found("sinusoidal", sentence)
 
 
 def _look_at_matrix(case: _Case) -> Identification | None:

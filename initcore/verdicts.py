@@ -123,6 +123,8 @@ def _verdict(name: str, m: Measurement, found: Identification, option: Option) -
         scale = found.params.get("scale") or found.params.get("value")
         right = found.family in kinds and scale is not None and _near(scale.value, law.high)
         return say("" if right else "law")
+    if found.family == "sinusoidal":
+        return say("law")
     if m.finite < 2:
         return say("")
     ratio, error = m.std / law.std, std_error(law, m.finite)
@@ -208,8 +210,8 @@ def _trained(model: Model) -> tuple[list[str], str]:
     """The tensors that show a model to be trained, and the evidence; none where it is not.
 
     Either matrices follow no initialisation, or the first steps show, which move all tensors at
-    once: few matrices are untouched, and most norms have moved about their constant, where no
-    scheme draws them, or all but a few of the tensors that begin constant.
+    once: few matrices are untouched, and most norms have moved about their constant, where hardly
+    any scheme draws them, or all but a few of the tensors that begin constant.
     """
     expected = [row for row in model.judged if row.expected]
     matrices = [row for row in expected if len(row.study.place.shape) > 1]

@@ -461,6 +461,28 @@ def test_what_is_computed_and_reaches_its_ends_often_is_not_clamped():
     assert codes(audit(twice)) == []
 
 
+POSITIONS = """
+[[rule]]
+role = "positions"
+law = "normal"
+std = "0.02"
+"""
+
+
+def test_sinusoidal_positions_are_at_init_and_never_late():
+    angles = torch.arange(256.0)[:, None] * torch.logspace(0, -4, 16)
+    state = gpt() | {"embed_positions.weight": torch.cat([angles.sin(), angles.cos()], 1)}
+    result = audit(state)
+    assert codes(result) == codes(audit(gpt()))
+    assert {row.name: row.state for row in result.tensors}["embed_positions.weight"] == "at init"
+    trained = {name: t + 0.1 * t.roll(1, 0).abs() for name, t in gpt().items()}
+    [fresh] = [f.tensors for f in audit(state | trained).findings if f.code == "fresh"] or [()]
+    assert "embed_positions.weight" not in fresh
+    law = only(audit(state, parse_recipe(POSITIONS, "own.toml")), "law")
+    assert law.tensors == ("embed_positions.weight",)
+    assert law.cause == "the values are sinusoidal, not N(0, 0.02²)"
+
+
 def test_a_buffer_or_a_single_number_may_be_infinite():
     class Masked(nn.BatchNorm1d):
         def __init__(self):

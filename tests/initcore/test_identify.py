@@ -234,6 +234,46 @@ def test_identities(shape):
     assert not identify(moved).schemes
 
 
+def sinusoids(rows, columns):
+    """Sine and cosine of rows × columns / 2 angles, the base of Vaswani et al."""
+    half = columns // 2
+    angles = torch.arange(rows)[:, None] * 1e4 ** (-torch.arange(half) / half)
+    return angles.sin(), angles.cos()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sinusoidal_positions(dtype):
+    sines, cosines = sinusoids(100, 32)
+    side = torch.cat(sinusoids(10, 16), 1)
+    tables = {
+        "neighbours": torch.stack([sines, cosines], 2).reshape(100, 32),
+        "sines first": torch.cat([sines, cosines], 1),
+        "an image and its class": torch.cat(
+            [torch.zeros(1, 32), torch.cat([side.repeat_interleave(10, 0), side.repeat(10, 1)], 1)]
+        ),
+    }
+    for name, table in tables.items():
+        found = identify(table.to(DTYPES[dtype]))
+        assert (found.family, found.confidence) == ("sinusoidal", "certain"), name
+        assert identify((1.1 * table).to(DTYPES[dtype])).family != "sinusoidal", name
+        assert identify(table.roll(1, 0)[:, :-1].to(DTYPES[dtype])).family != "sinusoidal", name
+
+
+def test_what_is_no_sinusoid():
+    signs = torch.ones(1, 1)
+    for _ in range(6):  # Hadamard's matrix, whose pairs lie on a circle, too
+        signs = torch.cat([torch.cat([signs, signs], 1), torch.cat([signs, -signs], 1)])
+    sines, cosines = sinusoids(100, 32)
+    noise = 0.01 * torch.randn(100, 32, generator=torch.Generator().manual_seed(0))
+    for tensor in (
+        signs / math.sqrt(2),
+        torch.cat([sines, cosines], 1) + noise,  # that has trained
+        torch.cat([sines, sines], 1),
+        orthogonal(64, 64),
+    ):
+        assert identify(tensor).family != "sinusoidal"
+
+
 @pytest.mark.parametrize("groups", [1, 2, 4])
 def test_dirac_kernels(groups):
     tensor = torch.nn.init.dirac_(torch.empty(8, 2, 3, 3), groups)
