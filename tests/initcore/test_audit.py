@@ -347,6 +347,15 @@ def test_appended_rows_of_another_scale(role):
     assert "rows 470 to 499" in scale.evidence
 
 
+def test_rows_that_training_moved_more_than_others_were_not_added():
+    head = torch.outer(torch.randn(10, generator=generator(1)).sign(), torch.randn(32)) * 0.02
+    head += 0.02 * torch.randn(10, 32, generator=generator(2))
+    head[8:] *= 3
+    study = audit({"head.weight": head}).tensors[0].study
+    assert len(study.segments) == 2
+    assert "appended" not in codes(audit({"head.weight": head}))
+
+
 def test_the_first_row_is_no_run_by_itself():
     table = torch.randn(500, 256, generator=generator()) * 0.02
     table[0] *= 0.1  # a padding that its tie to the head has moved
