@@ -274,7 +274,7 @@ MODES = {
 REASONS = {
     "identical": "An error, and true: torch's TransformerEncoder and TransformerDecoder are deep "
     "copies of one layer, pytorch #86274; of nn.Transformer, which draws its matrices again, the "
-    "biases are. Counted apart.",
+    "biases are, if they are long enough to tell. Counted apart.",
     "packed": "True: one matrix holds q, k and v, and Xavier's fan_out counts all three, "
     "pytorch #166378.",
     "head": "True: the head's std is 1, as torch's embedding that it is tied to, or as T5's in "
