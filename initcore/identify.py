@@ -958,11 +958,13 @@ def _look_for_sinusoids(case: _Case) -> Identification | None:
     who follow it have all sines before all cosines, and of images each half of the columns so.
     """
     tensor, m = case.tensor, case.m
-    if tensor.dim() != 2 or tensor.shape[1] % 2 or max(-m.min, m.max) > 1.01 or m.min > -0.5:
+    columns = tensor.shape[-1]
+    if tensor.dim() != 2 or columns % 2 or columns < 8:  # a pair alone is any direction
+        return None
+    if max(-m.min, m.max) > 1.01 or m.min > -0.5:
         return None
     rows = tensor.float()
     rows = rows[(rows != 0).any(dim=1)]  # a class token's has none
-    columns = tensor.shape[1]
     pairs = [rows.reshape(-1, columns // 2, 2), rows.reshape(-1, 2, columns // 2).mT]
     if columns % 4 == 0:
         pairs.append(rows.reshape(-1, 2, 2, columns // 4).mT)

@@ -269,6 +269,7 @@ def test_what_is_no_sinusoid():
         signs / math.sqrt(2),
         torch.cat([sines, cosines], 1) + noise,  # that has trained
         torch.cat([sines, sines], 1),
+        torch.stack([sines[:, 0], cosines[:, 0]], 1),  # directions in a plane
         orthogonal(64, 64),
     ):
         assert identify(tensor).family != "sinusoidal"
