@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -233,24 +234,22 @@ def inputs_of(slug: str, sizes: dict[str, int], seed: int) -> Tensor:
     return torch.randn(16, *shape, generator=generator)
 
 
+def after_training(
+    slug: str, sizes: dict[str, int], optimizer: str, steps: int, seed: int
+) -> nn.Module:
+    """A built-in model, drawn by its own recipe and trained."""
+    module = build_model(slug, seed=seed, **sizes)
+    with torch_seeded(seed):  # of dropout
+        train(module, inputs_of(slug, sizes, seed), optimizer, steps, seed)
+    return module
+
+
 def trained() -> Iterator[Instance]:
     for slug, sizes in BUILT_IN.items():
         for size, given in zip(SIZES[:2], sizes[:2], strict=True):
             for optimizer, steps in itertools.product(OPTIMIZERS, STEPS):
-
-                def build(
-                    seed: int,
-                    slug: str = slug,
-                    given: dict[str, int] = given,
-                    optimizer: str = optimizer,
-                    steps: int = steps,
-                ) -> nn.Module:
-                    module = build_model(slug, seed=seed, **given)
-                    with torch_seeded(seed):  # of dropout
-                        train(module, inputs_of(slug, given, seed), optimizer, steps, seed)
-                    return module
-
                 name = f"{slug}, {optimizer}, {steps} steps"
+                build = partial(after_training, slug, given, optimizer, steps)
                 yield Instance("trained", name, size, get_model(slug).recipe, build)
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.alarms import BUILT_IN, COPIES, MODULES, OPTIMIZERS, inputs_of, train
+from benchmarks.alarms import BUILT_IN, COPIES, MODULES, OPTIMIZERS, after_training
 from initcore.audit import audit
 from initcore.defaults import DEFAULTS, construct
 from initcore.draw import torch_seeded
@@ -132,9 +132,7 @@ def test_auto_prefers_what_nothing_contradicts(errors):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("slug", BUILT_IN)
 def test_a_model_after_a_few_steps(slug, optimizer, errors):
-    module = build_model(slug, **BUILT_IN[slug][0])
-    with torch_seeded(0):
-        train(module, inputs_of(slug, BUILT_IN[slug][0], seed=0), optimizer, steps=6, seed=0)
+    module = after_training(slug, BUILT_IN[slug][0], optimizer, steps=6, seed=0)
     for recipe in ("auto", None):
         found = errors(module, recipe, severities=("error", "warning"))
         # torch's encoder begins with copies of one layer, which shows for a while.

@@ -348,7 +348,8 @@ def test_appended_rows_of_another_scale(role):
 
 
 def test_rows_that_training_moved_more_than_others_were_not_added():
-    head = torch.outer(torch.randn(10, generator=generator(1)).sign(), torch.randn(32)) * 0.02
+    signs = torch.randn(10, generator=generator(1)).sign()
+    head = 0.02 * torch.outer(signs, torch.randn(32, generator=generator(3)))
     head += 0.02 * torch.randn(10, 32, generator=generator(2))
     head[8:] *= 3
     study = audit({"head.weight": head}).tensors[0].study
