@@ -545,15 +545,17 @@ class Heat:
 
 
 class _Tally:
-    """The power sums, the zeros and the bins of one block's values, taken in part by part.
+    """The power sums, the zeros, the ends and the bins of one block's values, taken in by parts.
 
     summed: whether their sum is known from elsewhere, and computed here only of scaled values.
-    threaded: as in ``measure``.
+    bounded: whether their ends are. threaded: as in ``measure``.
     """
 
-    def __init__(self, grid: Grid, dtype: str, *, summed: bool, threaded: bool) -> None:
+    def __init__(
+        self, grid: Grid, dtype: str, *, summed: bool, bounded: bool, threaded: bool
+    ) -> None:
         self._grid, self._dtype = grid, np.dtype(dtype)
-        self._summed, self._threaded = summed, threaded
+        self._summed, self._bounded, self._threaded = summed, bounded, threaded
         self._middle = (grid.low + grid.high) / 2
         half_width = (grid.high - grid.low) / 2
         near_zero = abs(self._middle) <= 0.25 * half_width
@@ -567,6 +569,8 @@ class _Tally:
     def clear(self, count: int, ends: _Ends | None = None) -> None:
         """Begin anew, for ``count`` finite values from end to end; None: inside the grid."""
         self._powers: list[Floats] = []
+        self._lows: list[float] = []
+        self._highs: list[float] = []
         self._taken = self.zeros = 0
         if len(self._index) < count:
             self._index = _memory((count,), self._index.dtype)
@@ -605,6 +609,9 @@ class _Tally:
             np.vecdot(squares, x, out=powers[2])
             np.vecdot(squares, squares, out=powers[3])
             self._powers.append(powers)
+            if not self._bounded:
+                self._lows.append(np.minimum.reduce(part, axis=None))
+                self._highs.append(np.maximum.reduce(part, axis=None))
             if self._has_zeros and (self._scaled or not np.minimum.reduce(squares, axis=None)):
                 self.zeros += part.size - int(np.count_nonzero(part))
             bins = squares  # no longer needed
@@ -633,6 +640,10 @@ class _Tally:
             raw[0] = total
         return _central(self._taken, raw / self._taken, self._shift, self._unit)
 
+    def ends(self) -> _Ends:
+        """The smallest and the largest of all that was taken in, nan if one is; not if bounded."""
+        return float(np.min(self._lows)), float(np.max(self._highs))
+
     def counts(self) -> Counts:
         """How many are in each bin, and in one more: rounding can carry a value past the end."""
         index = torch.from_numpy(self._index[: self._taken])
@@ -659,7 +670,8 @@ class _Pass:
         self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
         self._patterns: Counts | None = None
         if isinstance(grid, Grid):
-            self._tally = _Tally(grid, dtype, summed=heat is not None, threaded=threaded)
+            summed, bounded = heat is not None, heat is not None or ends is not None
+            self._tally = _Tally(grid, dtype, summed=summed, bounded=bounded, threaded=threaded)
             self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
         else:
             self._patterns = np.zeros(2**16, np.int64)
@@ -684,8 +696,8 @@ class _Pass:
         if self.heat:
             total, low, high = self.heat.add(offset, values, tally.take)
         else:
-            low, high = self.ends or _aminmax(torch.from_numpy(values))
             tally.take(values)
+            low, high = self.ends or tally.ends()
         moments = tally.moments(total)
         if not (grid.low <= low and high < grid.high and math.isfinite(moments[1])):
             finite = values[np.isfinite(values)]
