@@ -414,12 +414,10 @@ def _uniform(m: Measurement) -> _Fitted:
     params = {"a": Estimate(law.a, gap), "b": Estimate(law.b, gap)}
     # The variance of a uniform sample's kurtosis is 1.317/n, from its moments up to the eighth.
     off = m.kurtosis - 1.8
-    chances = [
-        _law_chance(m, law),
-        _gate(_normal_tail(off / math.sqrt(1.317 / n)) if n > 50 else 1.0, abs(off), 0.02),
-        _edge_chance(m, law),
-    ]
-    return _Fitted("uniform", law, params, min(chances))
+    chance = _gate(_normal_tail(off / math.sqrt(1.317 / n)) if n > 50 else 1.0, abs(off), 0.02)
+    if chance >= REFUSED:  # else the histogram need not be looked at
+        chance = min(chance, _law_chance(m, law), _edge_chance(m, law))
+    return _Fitted("uniform", law, params, chance)
 
 
 def _law_chance(m: Measurement, law: Law) -> float:
@@ -465,17 +463,16 @@ def _normal(m: Measurement) -> _Fitted:
         "mean": Estimate(m.mean, m.std / math.sqrt(n)),
         "std": Estimate(m.std, m.std / math.sqrt(2 * (n - 1))),
     }
-    low, _ = ks_bracket(m, law)
     far = max(m.max - m.mean, m.mean - m.min) / m.std
-    chances = [
-        _harmless(m, law, low, _lilliefors(low, n)),
-        min(1.0, 2 * n * float(ndtr(-far))),
-    ]
+    chances = [min(1.0, 2 * n * float(ndtr(-far)))]
     if n >= 20:
         chances += [
             _gate(_kurtosis_chance(m.kurtosis, n), abs(m.kurtosis - 3), 0.02),
             _gate(_skewness_chance(m.skewness, n), abs(m.skewness), 0.01),
         ]
+    if min(chances) >= REFUSED:  # as above
+        low, _ = ks_bracket(m, law)
+        chances.append(_harmless(m, law, low, _lilliefors(low, n)))
     return _Fitted("normal", law, params, min(chances))
 
 
@@ -640,21 +637,20 @@ def _structure(matrix: Tensor, m: Measurement) -> list[_Test]:
     size, squares = np.abs(x), np.square(x)
     for axis, name in ((1, "row"), (0, "column")):
         length, count = x.shape[axis], x.shape[1 - axis]
-        means = x.mean(axis=axis)
+        means, energies = x.mean(axis=axis), squares.mean(axis=axis)
         chance = float(chdtrc(count, length * float(means @ means)))
         tests.append((chance, f"the means of its {name}s differ"))
         if length >= 8:
-            norms = squares.mean(axis=axis) ** power
+            norms = energies**power
             spread = float(((norms - norms.mean()) ** 2).sum())
             var = power**2 * (kurtosis - 1) / length
             tests.append((float(chdtrc(count - 1, spread / var)), f"its {name}s differ in norm"))
         if length >= 32:
-            ratios = np.sqrt(squares.mean(axis=axis))
-            ratios = size.mean(axis=axis) / np.where(ratios > 0, ratios, 1)
+            ratios = size.mean(axis=axis) / np.sqrt(np.where(energies > 0, energies, 1))
             spread = float(((ratios - ratios.mean()) ** 2).sum()) * length
             tests.append((float(chdtrc(count - 1, spread / shape)), f"its {name}s differ in law"))
         first, second = (x[:, :-1], x[:, 1:]) if axis else (x[:-1], x[1:])
-        together = float((first * second).sum()) / math.sqrt(first.size)
+        together = float(np.vecdot(first, second).sum()) / math.sqrt(first.size)
         tests.append((_normal_tail(together), f"neighbours in a {name} go together"))
     short = x if x.shape[0] <= x.shape[1] else x.T
     short = short[:: -(-len(short) // 256)]
@@ -692,7 +688,8 @@ def _alignment(gram: Floats, length: int) -> _Test:
     """Whether the vectors are more, or less, aligned with each other than by chance."""
     norms = np.sqrt(np.diag(gram))
     filled = norms > 0
-    gram, norms = gram[np.ix_(filled, filled)], norms[filled]
+    if not filled.all():
+        gram, norms = gram[np.ix_(filled, filled)], norms[filled]
     k = len(gram)
     if k < 2:
         return 1.0, "its vectors are too few"
