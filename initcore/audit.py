@@ -317,12 +317,21 @@ def _less_sure(
     def alone(name: str) -> bool:
         return fits and agreeing[like[name]] >= 2 * deviating[like[name]]
 
-    return [
-        replace(f, severity="warning")
-        if f.code in AGAINST_RECIPE and not all(map(alone, f.tensors))
-        else f
-        for f in findings
-    ]
+    # Nobody computes positions by mistake: the recipe is not all that was meant.
+    computed = {
+        row.name
+        for row in rows
+        if row.study.identification and row.study.identification.family == "sinusoidal"
+    }
+
+    def weighed(f: Finding) -> Finding:
+        if f.code not in AGAINST_RECIPE:
+            return f
+        if computed.issuperset(f.tensors):
+            return replace(f, severity="info")
+        return f if all(map(alone, f.tensors)) else replace(f, severity="warning")
+
+    return list(map(weighed, findings))
 
 
 def _joined(findings: Iterable[Finding]) -> list[Finding]:

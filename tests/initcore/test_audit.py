@@ -491,6 +491,13 @@ def test_sinusoidal_positions_are_at_init_and_never_late():
     law = only(audit(state, parse_recipe(POSITIONS, "own.toml")), "law")
     assert law.tensors == ("embed_positions.weight",)
     assert law.cause == "the values are sinusoidal, not N(0, 0.02²)"
+    assert law.severity == "warning"
+    angles = torch.arange(32.0)[:, None] * torch.logspace(0, -4, D // 2)
+    computed = gpt() | {"wpe.weight": torch.cat([angles.sin(), angles.cos()], 1)}
+    assert codes(audit(computed, "nanogpt"), "warning") == ["law"]
+    guessed = audit(computed, "auto")
+    assert guessed.recipe.slug == "nanogpt"
+    assert codes(guessed, "error") == codes(guessed, "warning") == []
 
 
 def test_a_buffer_or_a_single_number_may_be_infinite():
