@@ -90,6 +90,32 @@ class Grid:
     def fits(self, dtype: str) -> bool:
         return DTYPES[dtype].itemsize > 2
 
+    def reaching(self, low: float, high: float) -> Grid:
+        """The same edges and more of them, so that both values lie inside.
+
+        Where that makes too many to count fast, every other edge is left out, again and again.
+        """
+        first, last = math.floor(low / self.width), math.floor(high / self.width)
+        # The quotients are rounded.
+        first -= first * self.width > low
+        last += (last + 1) * self.width <= high
+        return self._over(min(first, self.first), max(last + 1, self.first + self.bins))
+
+    def joined(self, other: Grid) -> Grid | None:
+        """The edges that two grids share, if both have grown out of one; else None."""
+        fine, wide = sorted((self, other), key=lambda grid: grid.width)
+        times = wide.width / fine.width
+        if math.frexp(times)[0] != 0.5:  # no power of two
+            return None
+        first, end = fine.first // int(times), -(-(fine.first + fine.bins) // int(times))
+        return wide._over(min(first, wide.first), max(end, wide.first + wide.bins))
+
+    def _over(self, first: int, end: int) -> Grid:
+        width = self.width
+        while end - first > _SHORT_BINS:
+            first, end, width = first // 2, -(-end // 2), 2 * width
+        return Grid(first, end - first, width)
+
     @classmethod
     def spanning(cls, low: float, high: float, count: int, mark: float | None = None) -> Grid:
         """The grid for ``count`` values in [low, high], fine enough for a tight KS bracket.
@@ -216,10 +242,16 @@ class Measurement:
     def merge(self, other: Measurement) -> Measurement:
         """The measurement of both tensors together. Source of the sums: Pébay 2008, SAND2008-6212.
 
-        Raises InitError when the edges or dtypes differ.
+        Raises InitError when dtypes differ, or edges that have not grown out of one grid.
         """
         if self.grid != other.grid or self.dtype != other.dtype:
-            raise InitError(f"cannot merge measurements on {self.grid} and {other.grid}")
+            grid = None
+            if isinstance(self.grid, Grid) and isinstance(other.grid, Grid):
+                grid = self.grid.joined(other.grid)
+            outside = self.below or self.above or other.below or other.above
+            if grid is None or outside or self.dtype != other.dtype:
+                raise InitError(f"cannot merge measurements on {self.grid} and {other.grid}")
+            return self.on(grid).merge(other.on(grid))
         mean, sums = _merge_moments(
             (self.finite, self.mean, self.sums), (other.finite, other.mean, other.sums)
         )
@@ -237,6 +269,18 @@ class Measurement:
             below=self.below + other.below,
             above=self.above + other.above,
         )
+
+    def on(self, grid: Grid) -> Measurement:
+        """The same measurement on a grid that reaches as far, of some of the edges."""
+        assert isinstance(self.grid, Grid)
+        times, first = int(grid.width / self.grid.width), self.grid.first
+        held = np.flatnonzero(self.counts)
+        counts = np.zeros(grid.bins, np.int64)
+        # (Of a grid that grew out of a single value, the numbers of edges leave 64 bits.)
+        np.add.at(
+            counts, [(first + at) // times - grid.first for at in held.tolist()], self.counts[held]
+        )
+        return replace(self, grid=grid, counts=counts)
 
     def coarser(self, bins: int) -> Measurement:
         """The same measurement on about ``bins`` bins, each a whole number of the old ones.
@@ -549,6 +593,7 @@ class _Tally:
 
     summed: whether their sum is known from elsewhere, and computed here only of scaled values.
     bounded: whether their ends are. threaded: as in ``measure``.
+    low, high: the ends of all values so far, since the last ``forget``; nan if one is nan.
     """
 
     def __init__(
@@ -556,37 +601,42 @@ class _Tally:
     ) -> None:
         self._grid, self._dtype = grid, np.dtype(dtype)
         self._summed, self._bounded, self._threaded = summed, bounded, threaded
-        self._middle = (grid.low + grid.high) / 2
         half_width = (grid.high - grid.low) / 2
-        near_zero = abs(self._middle) <= 0.25 * half_width
-        self._plain = near_zero and _TINY < half_width < _HUGE
+        self._in_float32 = _TINY < half_width < _HUGE
+        # Far from zero the rounding of an index may be wider than a bin.
+        self._is_near_zero = abs(grid.low + grid.high) / 2 <= 0.25 * half_width
         self._index = np.empty(0, np.int16 if grid.bins < 2**15 else np.int32)
         self._type = self._dtype
         self._scale, self._start = self._dtype.type(1 / grid.width), self._dtype.type(-grid.first)
         self._room: Floats = np.empty((2, 0))
         self._scratch: dict[tuple[int, ...], tuple[Floats, Floats, Floats]] = {}
+        self.forget()
 
-    def clear(self, count: int, ends: _Ends | None = None) -> None:
-        """Begin anew, for ``count`` finite values from end to end; None: inside the grid."""
+    def forget(self) -> None:
+        """Look for the ends anew."""
+        self.low, self.high = math.inf, -math.inf
+        self._inside = self._dtype.type(0)  # the square of what neither end can lie within
+
+    def clear(self, values: Floats, ends: _Ends | None = None) -> None:
+        """Begin anew, for these values, finite and from end to end; None: inside the grid."""
         self._powers: list[Floats] = []
-        self._lows: list[float] = []
-        self._highs: list[float] = []
-        self._taken = self.zeros = 0
-        if len(self._index) < count:
-            self._index = _memory((count,), self._index.dtype)
+        self.taken = self.zeros = 0
+        if len(self._index) < len(values):
+            self._index = _memory((len(values),), self._index.dtype)
         low, high = ends or (self._grid.low, self._grid.high)
         self._has_zeros = low <= 0 <= high
-        self._clipped = not self._plain or ends is not None
-        self._scaled = not self._plain or max(-low, high) > _HUGE
+        self._clipped = not self._is_near_zero or ends is not None
+        middle, spread = _middle_and_spread(values)
+        self._scaled = not self._in_float32 or abs(middle) > spread / 2 or max(-low, high) > _HUGE
         self._shift, self._unit, dtype = 0.0, 1.0, self._dtype
         if self._scaled:
             # Centre and scale, so that no power over- or underflows or cancels.
-            reach = max(high - self._middle, self._middle - low)
-            if max(abs(self._middle), reach) > 1e38:
+            reach = max(high - middle, middle - low)
+            if max(abs(middle), reach) > 1e38:
                 dtype = np.dtype(np.float64)
             # Both as the dtype holds them, so that they can be undone exactly. The unit is no power
             # of two: x would stay on the dtype's lattice, whose squares round with a bias.
-            self._shift = float(dtype.type(self._middle))
+            self._shift = float(dtype.type(middle))
             self._unit = float(dtype.type(reach)) or 1.0
         if dtype != self._type:
             self._type, self._room, self._scratch = dtype, np.empty((2, 0)), {}
@@ -594,34 +644,55 @@ class _Tally:
     def take(self, values: Floats) -> None:
         """Take in some of the values. Others than ``clear`` was told of spoil the tally."""
         for part in _parts(values, self._threaded):
-            x, squares, ones = self._scratch_for(part.shape)
-            if self._scaled:
-                np.subtract(part, self._shift, out=x, dtype=x.dtype)
-                np.divide(x, self._unit, out=x)
-            else:
-                x = part
-            np.square(x, out=squares)
-            # Σx to Σx⁴ of each row; the first is left unset where the sum is known from elsewhere.
-            powers = np.empty((4, len(x)), self._type)
-            if self._scaled or not self._summed:
-                np.matmul(x, ones, out=powers[0])
-            np.matmul(squares, ones, out=powers[1])
-            np.vecdot(squares, x, out=powers[2])
-            np.vecdot(squares, squares, out=powers[3])
-            self._powers.append(powers)
-            if not self._bounded:
-                self._lows.append(np.minimum.reduce(part, axis=None))
-                self._highs.append(np.maximum.reduce(part, axis=None))
-            if self._has_zeros and (self._scaled or not np.minimum.reduce(squares, axis=None)):
-                self.zeros += part.size - int(np.count_nonzero(part))
-            bins = squares  # no longer needed
-            # Each rounds to the dtype, see Grid.slack. In one call, torch.add takes twice as long.
-            np.multiply(part, self._scale, out=bins)
-            np.add(bins, self._start, out=bins)
-            if self._clipped:  # rounding may be wider than a bin
-                np.clip(bins, 0, self._grid.bins, out=bins)
-            at, self._taken = self._taken, self._taken + part.size
-            np.copyto(self._index[at : self._taken], bins.reshape(-1), casting="unsafe")
+            self.take_part(part)
+
+    def take_part(self, part: Floats, *, inside: bool = False) -> bool:
+        """Take in rows of values, see ``_parts``; if ``inside``, only those inside the grid.
+
+        Returns whether it has.
+        """
+        x, squares, ones = self._scratch_for(part.shape)
+        if self._scaled:
+            np.subtract(part, self._shift, out=x, dtype=x.dtype)
+            np.divide(x, self._unit, out=x)
+        else:
+            x = part
+        np.square(x, out=squares)
+        if not self._bounded:
+            low, high = self._ends_with(part, squares)
+            if inside and not (self._grid.low <= low and high < self._grid.high):
+                return False
+            if (low, high) != (self.low, self.high):
+                self.low, self.high = low, high
+                within = self._dtype.type(min(-low, high))
+                self._inside = np.square(max(within, self._dtype.type(0)))
+        # Σx to Σx⁴ of each row; the first is left unset where the sum is known from elsewhere.
+        powers = np.empty((4, len(x)), self._type)
+        if self._scaled or not self._summed:
+            np.matmul(x, ones, out=powers[0])
+        np.matmul(squares, ones, out=powers[1])
+        np.vecdot(squares, x, out=powers[2])
+        np.vecdot(squares, squares, out=powers[3])
+        self._powers.append(powers)
+        if self._has_zeros and (self._scaled or not np.minimum.reduce(squares, axis=None)):
+            self.zeros += part.size - int(np.count_nonzero(part))
+        bins = squares  # no longer needed
+        # Each rounds to the dtype, see Grid.slack. In one call, torch.add takes twice as long.
+        np.multiply(part, self._scale, out=bins)
+        np.add(bins, self._start, out=bins)
+        if self._clipped:  # rounding may be wider than a bin
+            np.clip(bins, 0, self._grid.bins, out=bins)
+        at, self.taken = self.taken, self.taken + part.size
+        np.copyto(self._index[at : self.taken], bins.reshape(-1), casting="unsafe")
+        return True
+
+    def _ends_with(self, part: Floats, squares: Floats) -> _Ends:
+        """The ends of all values so far and of a part."""
+        # Nearly always a look at the squares tells that they are the same.
+        if not self._scaled and np.maximum.reduce(squares, axis=None) < self._inside:
+            return self.low, self.high
+        low, high = np.minimum.reduce(part, axis=None), np.maximum.reduce(part, axis=None)
+        return float(np.minimum(self.low, low)), float(np.maximum(self.high, high))
 
     def _scratch_for(self, shape: tuple[int, ...]) -> tuple[Floats, Floats, Floats]:
         """Room for two arrays of a shape, kept from part to part, and ones to sum a row with."""
@@ -638,22 +709,18 @@ class _Tally:
         raw = np.concatenate(self._powers, axis=1).sum(axis=1, dtype=np.float64)
         if self._summed and not self._scaled:
             raw[0] = total
-        return _central(self._taken, raw / self._taken, self._shift, self._unit)
-
-    def ends(self) -> _Ends:
-        """The smallest and the largest of all that was taken in, nan if one is; not if bounded."""
-        return float(np.min(self._lows)), float(np.max(self._highs))
+        return _central(self.taken, raw / self.taken, self._shift, self._unit)
 
     def counts(self) -> Counts:
         """How many are in each bin, and in one more: rounding can carry a value past the end."""
-        index = torch.from_numpy(self._index[: self._taken])
+        index = torch.from_numpy(self._index[: self.taken])
         return torch.bincount(index, minlength=self._grid.bins + 1).numpy()
 
 
 class _Pass:
     """The running state of one measurement; ``add`` takes the blocks, ``result`` ends it.
 
-    ``ends`` are the extremes of all finite values, if they are known: a pass less.
+    ends: the extremes of all finite values, if they are known. grows, threaded: as in ``measure``.
     """
 
     def __init__(
@@ -662,25 +729,35 @@ class _Pass:
         dtype: str,
         heat: Heat | None = None,
         ends: _Ends | None = None,
+        grows: bool = False,
         threaded: bool = False,
     ) -> None:
-        self.grid, self.dtype, self.heat, self.ends = grid, dtype, heat, ends
+        self.dtype, self.heat, self.ends = dtype, heat, ends
+        self.grows, self.threaded = grows, threaded
         self.count = self.nonfinite = self.zeros = self.below = self.above = 0
         self.min, self.max = math.inf, -math.inf
         self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
         self._patterns: Counts | None = None
         if isinstance(grid, Grid):
-            summed, bounded = heat is not None, heat is not None or ends is not None
-            self._tally = _Tally(grid, dtype, summed=summed, bounded=bounded, threaded=threaded)
-            self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
+            self._count_on(grid)
         else:
+            self.grid: Grid | HalfGrid = grid
             self._patterns = np.zeros(2**16, np.int64)
+
+    def _count_on(self, grid: Grid) -> None:
+        summed, bounded = self.heat is not None, self.heat is not None or self.ends is not None
+        self.grid = grid
+        self._tally = _Tally(
+            grid, self.dtype, summed=summed, bounded=bounded, threaded=self.threaded
+        )
+        self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
 
     def add(self, block: Tensor, offset: int) -> None:
         """Take in a flat, contiguous block that starts at ``offset`` of the tensor."""
         self.count += block.numel()
         if self._patterns is None:
-            self._add_floats(block.numpy(), offset)
+            add = self._add_growing if self.grows else self._add_floats
+            add(block.numpy(), offset)
             return
         index = block.view(torch.int16).to(torch.int32).add_(2**15)
         self._patterns += torch.bincount(index, minlength=2**16).numpy()
@@ -692,12 +769,12 @@ class _Pass:
         grid, tally, total = self.grid, self._tally, 0.0
         assert isinstance(grid, Grid)
         # Nearly always all are finite and inside the grid; to look first would cost a pass.
-        tally.clear(len(values))
+        tally.clear(values)
         if self.heat:
             total, low, high = self.heat.add(offset, values, tally.take)
         else:
             tally.take(values)
-            low, high = self.ends or tally.ends()
+            low, high = self.ends or (tally.low, tally.high)
         moments = tally.moments(total)
         if not (grid.low <= low and high < grid.high and math.isfinite(moments[1])):
             finite = values[np.isfinite(values)]
@@ -705,7 +782,7 @@ class _Pass:
             if not len(finite):
                 return
             low, high = float(finite.min()), float(finite.max())
-            tally.clear(len(finite), (low, high))
+            tally.clear(finite, (low, high))
             tally.take(finite)
             moments = tally.moments(float(finite.sum(dtype=np.float64)))
             # What lies outside the grid is clipped to its first bin, and past its last.
@@ -713,12 +790,51 @@ class _Pass:
             self.below, self.above = self.below + below, self.above + above
             self.counts[0] -= below
             self.counts[-1] -= above
+            tally.forget()
+        self._settle(moments, low, high)
+
+    def _settle(self, moments: _Moments, low: float, high: float) -> None:
+        """Add up what the tally holds, of values from low to high."""
         self.min, self.max = min(self.min, low), max(self.max, high)
-        self.zeros += tally.zeros
-        self.counts += tally.counts()
+        self.zeros += self._tally.zeros
+        self.counts += self._tally.counts()
         if low == high:  # no rounding
             moments = moments[0], low, (0.0, 0.0, 0.0)
         self.moments = (self.moments[0] + moments[0], *_merge_moments(self.moments, moments))
+
+    @np.errstate(over="ignore", invalid="ignore")  # as above
+    def _add_growing(self, values: Floats, offset: int) -> None:
+        """As ``_add_floats``, part by part: before one that it does not hold, the grid grows."""
+        tally = self._tally
+        tally.clear(values)
+        for part in _parts(values, self.threaded):
+            if tally.take_part(part, inside=True):
+                continue
+            finite = part[np.isfinite(part)]
+            self.nonfinite += part.size - len(finite)
+            if not len(finite):
+                continue
+            low, high = float(finite.min()), float(finite.max())
+            grid = self.grid
+            assert isinstance(grid, Grid)
+            if not (grid.low <= low and high < grid.high):
+                _check_magnitude(max(-low, high))
+                self._settle_growing()
+                self._grow(grid.reaching(low, high))
+                tally = self._tally
+                tally.clear(values)
+            tally.take(finite)
+        self._settle_growing()
+
+    def _settle_growing(self) -> None:
+        tally = self._tally
+        if tally.taken:
+            self._settle(tally.moments(0.0), tally.low, tally.high)
+
+    def _grow(self, grid: Grid) -> None:
+        so_far = self.result()
+        self._count_on(grid)
+        self.counts[:-1] = so_far.on(grid).counts
 
     def result(self) -> Measurement:
         if self._patterns is not None:
@@ -788,6 +904,19 @@ def _row(count: int) -> int:
     return next((row for row in range(_LONG_ROW, _ROW // 2, -1) if not count % row), _ROW)
 
 
+def _middle_and_spread(values: Floats) -> tuple[float, float]:
+    """The mean, and the mean distance from it, of some of the values; without the extreme ones."""
+    if len(values) >= 128:  # sixteen runs of eight
+        values = values[: len(values) // 16 * 16].reshape(16, -1)[:, :8].ravel()
+    some = np.sort(values[np.isfinite(values)].astype(np.float64))
+    cut = len(some) // 16
+    some = some[cut : len(some) - cut]
+    if not len(some):
+        return 0.0, 0.0
+    middle = float(some.mean())
+    return middle, float(np.abs(some - middle).mean())
+
+
 def _memory(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Floats:
     """Room for values that begins on a cache line, which numpy's own does not: 20 % faster."""
     room = torch.empty(math.prod(shape) * dtype.itemsize, dtype=torch.uint8).numpy()
@@ -831,13 +960,30 @@ def grid_between(low: float, high: float, count: int, dtype: str) -> Grid | Half
         return HalfGrid(dtype)
     if low > high:
         return Grid.spanning(-1.0, 1.0, count)
-    largest = max(-low, high)
+    _check_magnitude(max(-low, high))
+    return Grid.spanning(low, high, count)
+
+
+def _check_magnitude(largest: float) -> None:
     if largest and not SMALLEST <= largest <= LARGEST:
         raise InitError(
             f"values up to {largest:g} cannot be measured: their fourth powers leave float64; "
             f"scale them into {SMALLEST:g} to {LARGEST:g}"
         )
-    return Grid.spanning(low, high, count)
+
+
+def grid_to_grow(head: Tensor) -> Grid:
+    """A grid for the float32 or float64 values that some of them begin, see ``measure``.
+
+    Half as many bins as are counted fast, somewhat wider than the head: it need seldom grow.
+    Raises InitError as ``grid_between`` does.
+    """
+    low, high = finite_ends(head)
+    if low > high:
+        low, high = -1.0, 1.0
+    _check_magnitude(max(-low, high))
+    reach = 0.15 * (high - low)
+    return Grid.spanning(low - reach, high + reach, 2**20)
 
 
 def measure(
@@ -845,16 +991,17 @@ def measure(
     grid: Grid | HalfGrid | None = None,
     *,
     heat: Heat | None = None,
-    ends: _Ends | None = None,
+    grows: bool = False,
     threaded: bool = False,
 ) -> Measurement:
     """Measure a tensor of any shape in float32, float64, bfloat16 or float16, on any device.
 
     The edges are those of ``grid`` (see ``grid_for``), else come from one pass over the extremes.
-    ``heat`` (of the tensor as a matrix) is filled in the same pass. ``ends`` are those of the
-    finite values, or of a whole that they are a part of, if they are known: a pass less.
-    ``threaded``: other threads measure meanwhile; let them run more often, at some cost to this
-    one. Raises InitError for other dtypes, for an empty tensor and for one on the meta device.
+    ``heat`` (of the tensor as a matrix) is filled in the same pass. ``grows``: where values lie
+    outside, the grid grows to reach them (see ``Grid.reaching``); not with a heat map. The parts of
+    a tensor merge if their grids have grown out of one. ``threaded``: other threads measure
+    meanwhile; let them run more often, at some cost to this one. Raises InitError for other dtypes,
+    for an empty tensor and for one on the meta device.
     """
     dtype = _dtype_name(tensor)
     if tensor.is_meta:
@@ -863,17 +1010,20 @@ def measure(
         raise InitError("an empty tensor has no values to measure")
     if grid and not grid.fits(dtype):
         raise InitError(f"a {dtype} tensor cannot be counted on the edges of {grid}")
-    flat = tensor.detach().reshape(-1)
+    flat, ends = tensor.detach().reshape(-1), None
     if grid is None and DTYPES[dtype].itemsize == 2:
         grid = HalfGrid(dtype)
     elif grid is None:
         ends = finite_ends(flat)
         grid = grid_between(*ends, len(flat), dtype)
-    run = _Pass(grid, dtype, heat, ends, threaded)
+    run = _Pass(grid, dtype, heat, ends, grows, threaded)
     size = heat.whole_bands(_BLOCK) if heat else _BLOCK
     for start in range(0, len(flat), size):
         run.add(flat[start : start + size].cpu(), start)
-    return run.result()
+    measured = run.result()
+    if grows and measured.finite:
+        _check_magnitude(max(-measured.min, measured.max))
+    return measured
 
 
 class Progress(Protocol):

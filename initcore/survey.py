@@ -43,10 +43,12 @@ from initcore.identify import Identification, identify
 from initcore.layers import Layer
 from initcore.measure import (
     Grid,
+    HalfGrid,
     Measurement,
     Progress,
     finite_ends,
     grid_between,
+    grid_to_grow,
     measure,
     workers,
 )
@@ -57,6 +59,9 @@ Keys = npt.NDArray[np.uint64]
 
 # Bins of the histograms that a study keeps: thousands of tensors have one each.
 BINS = 256
+# Tensors of more values than this are counted on a grid that grows: one pass less. So many of them
+# are looked at first.
+_LARGE, _HEAD = 2**20, 2**17
 # Values kept from the start of a tensor: draws of one seed share them, up to a factor.
 _START = 64
 # Values of a row or a column that stand for all of it until a full comparison.
@@ -131,7 +136,7 @@ class Study:
 class _Piece:
     """What a worker needs: the values start to stop of a tensor, and what the tensor is.
 
-    ends: the extremes of all of the tensor's finite values, where it has other pieces.
+    head: where the first values of the tensor are, if the piece is not all of it.
     """
 
     number: int
@@ -139,7 +144,7 @@ class _Piece:
     values: Values
     start: int
     stop: int
-    ends: tuple[float, float] | None = None
+    head: Values | None = None
 
     @property
     def whole(self) -> bool:
@@ -151,6 +156,9 @@ class _Piece:
 
     def read(self) -> Tensor:
         return self.values.read(0, self.stop - self.start)
+
+    def read_head(self) -> Tensor:
+        return (self.head or self.values).read(0, min(_HEAD, math.prod(self.place.shape)))
 
 
 @dataclass(frozen=True)
@@ -167,25 +175,27 @@ class _Seen:
     columns: Tensor
 
 
-def _ends(piece: _Piece) -> tuple[float, float]:
-    return finite_ends(piece.read())
-
-
 def _look(piece: _Piece, values: Tensor) -> _Seen:
     """One pass over a piece."""
     place, row = piece.place, piece.row
-    grid, ends = None, piece.ends
-    if ends is None and place.blocks and _is_wide(piece):
-        ends = finite_ends(values)
-    if ends:
-        grid = grid_between(*ends, math.prod(place.shape), place.dtype)
+    binned = DTYPES[place.dtype].itemsize > 2
+    grows = binned and (not piece.whole or len(values) > _LARGE)
+    grid: Grid | HalfGrid | None = None
+    if grows:
+        grid = grid_to_grow(piece.read_head())
+    elif binned and place.blocks:
+        grid = grid_between(*finite_ends(values), len(values), place.dtype)
     parts = [_part(piece, values, index) for _, index in place.blocks]
-    blocks = tuple(measure(part, grid, threaded=True) if part.numel() else None for part in parts)
+
+    def measured_of(part: Tensor) -> Measurement:
+        return measure(part, grid, grows=grows, threaded=True)
+
+    blocks = tuple(measured_of(part) if part.numel() else None for part in parts)
     seen = [block for block in blocks if block]
     if seen and sum(part.numel() for part in parts) == len(values):
         measured = reduce(Measurement.merge, seen)
     else:
-        measured = measure(values, grid, ends=ends, threaded=True)
+        measured = measured_of(values)
     nothing: Any = np.empty(0, np.uint64), np.empty(0)
     row_keys = column_keys = nothing[0]
     energies = nothing[1]
@@ -474,15 +484,14 @@ def survey(
             pieces.append(_Piece(number, place, entry.values, 0, entry.count))
         else:
             values = entry.values
+            head = values.part(0, min(_HEAD, entry.count))
             split[number] = [
-                _Piece(number, place, values.part(*ends), *ends) for ends in in_pieces(entry)
+                _Piece(number, place, values.part(*ends), *ends, head) for ends in in_pieces(entry)
             ]
     with _executor(executor) as pool:
-        tell = _Teller(progress, pieces, split)
-        ends = _ends_of(pool, split, tell)
-        parts = [replace(part, ends=ends[number]) for number, own in split.items() for part in own]
+        pieces += [piece for own in split.values() for piece in own]
         seen: dict[int, dict[int, _Seen]] = {}
-        for piece, result in _run(pool, _work, [*pieces, *parts], tell):
+        for piece, result in _run(pool, _work, pieces, _Teller(progress, pieces)):
             if isinstance(result, Study):
                 studies[piece.number] = result
             elif isinstance(result, str):
@@ -531,35 +540,15 @@ def _executor(given: Executor | None) -> AbstractContextManager[Executor]:
 class _Teller:
     """Adds up what is done, in values, and tells."""
 
-    def __init__(
-        self, progress: Progress | None, pieces: list[_Piece], split: dict[int, list[_Piece]]
-    ) -> None:
+    def __init__(self, progress: Progress | None, pieces: list[_Piece]) -> None:
         self._progress = progress
-        parts = [part for own in split.values() for part in own]
-        # The values of float32 and float64 pieces are read twice.
-        twice = [part for part in parts if _is_wide(part)]
-        self._total = sum(p.stop - p.start for p in [*pieces, *parts, *twice]) or 1
+        self._total = sum(piece.stop - piece.start for piece in pieces) or 1
         self._done = 0
 
     def __call__(self, piece: _Piece) -> None:
         self._done += piece.stop - piece.start
         if self._progress:
             self._progress(self._done / self._total, piece.place.name)
-
-
-def _is_wide(piece: _Piece) -> bool:
-    return DTYPES[piece.place.dtype].itemsize > 2
-
-
-def _ends_of(
-    pool: Executor, split: dict[int, list[_Piece]], tell: _Teller
-) -> dict[int, tuple[float, float]]:
-    """The extremes of each large tensor, between which its pieces are counted."""
-    ends = dict.fromkeys(split, (math.inf, -math.inf))
-    wide = [part for own in split.values() for part in own if _is_wide(part)]
-    for piece, (low, high) in _run(pool, _ends, wide, tell):
-        ends[piece.number] = min(ends[piece.number][0], low), max(ends[piece.number][1], high)
-    return ends
 
 
 def _work(piece: _Piece) -> Study | _Seen | str:

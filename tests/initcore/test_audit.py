@@ -902,6 +902,8 @@ class InTurn(Executor):
 def small_pieces(monkeypatch):
     monkeypatch.setattr("initcore.checkpoint.PIECE", 5000)
     monkeypatch.setattr(survey_module, "PIECE", 5000)
+    monkeypatch.setattr(survey_module, "_LARGE", 5000)
+    monkeypatch.setattr(survey_module, "_HEAD", 1000)
 
 
 def test_threads_and_turns_give_one_answer(tmp_path):
@@ -941,7 +943,8 @@ def test_a_piece_travels_with_its_own_values_only():
 
 
 @pytest.mark.usefixtures("small_pieces")
-def test_pieces_of_large_tensors_add_up_to_the_whole():
+@pytest.mark.parametrize("grows", [True, False], ids=["on edges that grow", "on its own edges"])
+def test_pieces_of_large_tensors_add_up_to_the_whole(grows):
     g = generator()
     state = {
         "a.weight": torch.randn(300, 70, generator=g) * 0.02,
@@ -961,15 +964,19 @@ def test_pieces_of_large_tensors_add_up_to_the_whole():
     state["embed.weight"] = torch.cat([torch.randn(500, 64, generator=g), torch.zeros(1, 64)])
     pieces = {study.name: study for study in survey(state)}
     survey_module.PIECE = 2**24  # undone by the fixture
+    if not grows:
+        survey_module._LARGE = 2**20
     whole = {study.name: study for study in survey(state)}
     for name, one in pieces.items():
         other = whole[name]
         a, b = one.measurement, other.measurement
-        for key in ("count", "zeros", "min", "max", "nonfinite", "grid", "dtype"):
+        for key in ("count", "zeros", "min", "max", "nonfinite", "dtype"):
             assert getattr(a, key) == getattr(b, key), (name, key)
         assert a.std == pytest.approx(b.std, rel=1e-6)
         assert a.mean == pytest.approx(b.mean, rel=1e-5, abs=1e-8)
-        assert (a.counts == b.counts).all(), name
+        if grows:
+            assert a.grid == b.grid, name
+            assert (a.counts == b.counts).all(), name
         assert one.identification.family == other.identification.family, name
         assert [c.label for c in one.identification.schemes] == [
             c.label for c in other.identification.schemes
@@ -979,6 +986,17 @@ def test_pieces_of_large_tensors_add_up_to_the_whole():
         for left, right in zip(one.blocks, other.blocks, strict=True):
             assert left.measurement.std == pytest.approx(right.measurement.std, rel=1e-6)
             assert (left.identification is None) == (right.identification is None)
+
+
+@pytest.mark.usefixtures("small_pieces")
+@pytest.mark.parametrize("at", [0, -1], ids=["first", "last"])
+@pytest.mark.parametrize("value", [1e300, -1e300, 1e-300])
+def test_a_large_tensor_may_hold_what_cannot_be_measured(at, value):
+    weight = torch.zeros(200, 100, dtype=torch.float64)
+    weight.view(-1)[at] = value
+    result = audit({"fc.weight": weight})
+    assert result.tensors[0].study.absurd
+    assert codes(result, "error") == ["garbage"]
 
 
 def test_progress_rises_in_the_callers_thread_and_can_cancel():

@@ -17,7 +17,16 @@ from initcore.fit import std_error
 from initcore.identify import identify
 from initcore.laws import Constant, Normal, Uniform
 from initcore.layers import Layer
-from initcore.measure import _BLOCK, Grid, HalfGrid, Heat, grid_for, measure, measure_stream
+from initcore.measure import (
+    _BLOCK,
+    Grid,
+    HalfGrid,
+    Heat,
+    grid_for,
+    grid_to_grow,
+    measure,
+    measure_stream,
+)
 from initcore.schemes import Init
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
@@ -42,6 +51,10 @@ def with_odd_ones(values):
     values[2::60] = math.inf
     values[3::70] = -math.inf
     return values
+
+
+def with_last(values, *last):
+    return torch.cat([values[: len(values) - len(last)], torch.tensor(last)])
 
 
 def finite_values(tensor):
@@ -76,6 +89,8 @@ SPREADS = {
     "uniform from 0": lambda n, dtype: uniform(n, 0.0, 3.0, dtype=dtype),
     "weights": lambda n, dtype: uniform(n, -0.03, 0.03, dtype=dtype),
     "heavy tail": lambda n, dtype: normal(n).pow(3).to(dtype),
+    "one far away": lambda n, dtype: with_last(normal(n, 0.0, 0.02), -2.0).to(dtype),
+    "narrow but two": lambda n, dtype: with_last(normal(n, 1.0, 0.01), -10.0, 3.0).to(dtype),
     "a few zeros": lambda n, dtype: with_odd_ones(normal(n)).nan_to_num(0.5, 2.0, -2.0).to(dtype),
 }
 
@@ -179,16 +194,95 @@ def test_blocks_leave_no_seam(dtype, count, threaded):
     assert_moments(m, tensor)
 
 
-@every_dtype
-@pytest.mark.parametrize("odd", [False, True])
-def test_known_ends_spare_a_pass_and_change_nothing(dtype, odd):
-    tensor = normal(3000, 0.5, 1.0, DTYPES[dtype])
-    tensor = with_odd_ones(tensor) if odd else tensor
-    m = measure(tensor)
-    known = measure(tensor, m.grid, ends=(m.min, m.max))
-    assert_same_measurement(known, m)
-    parts = [measure(part, m.grid, ends=(m.min, m.max)) for part in tensor.split(1100)]
-    assert_same_measurement(parts[0].merge(parts[1]).merge(parts[2]), m)
+GROWTHS = {
+    "a law": lambda n: normal(n),
+    "an uniform law": lambda n: uniform(n, -0.03, 0.03),
+    "far from zero": lambda n: normal(n, 1.0, 0.01),
+    "ever farther": lambda n: normal(n) * torch.logspace(-9, 3, n),
+    "ever nearer": lambda n: normal(n) * torch.logspace(3, -9, n),
+    "to one side": lambda n: torch.linspace(0, 5, n),
+    "zeros first": lambda n: torch.cat([torch.zeros(n // 2), normal(n - n // 2, 0, 1e-3)]),
+    "one value first": lambda n: torch.cat([torch.full((n // 2,), 1.5), normal(n - n // 2)]),
+    "one far away": lambda n: with_last(normal(n), -3e4),
+    "garbage": lambda n: with_last(normal(n), 3e38, -1e-40),
+    "odd ones": lambda n: with_odd_ones(normal(n)),
+    "odd ones first": lambda n: torch.cat([torch.full((n // 2,), math.nan), normal(n - n // 2)]),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("threaded", [False, True], ids=["alone", "beside others"])
+@pytest.mark.parametrize("values", GROWTHS.values(), ids=GROWTHS)
+def test_a_grid_grows_to_reach_all_values(values, threaded, dtype):
+    tensor = values(2**19 + 7).to(dtype)
+    grid = grid_to_grow(tensor[:1000])
+    m = measure(tensor, grid, grows=True, threaded=threaded)
+    assert_measured_exactly(m, tensor)
+    assert_moments(m, tensor)
+    assert m.below == m.above == 0
+    assert m.grid.low <= m.min <= m.max < m.grid.high
+    assert m.grid.bins < 2**15
+    assert np.isin(m.grid.edges[m.grid.first % 2 :: 2], grid.edges).sum() > 1 or m.grid != grid
+    # Rounding may carry a value across an edge, but no farther than the slack.
+    finite = np.sort(finite_values(tensor))
+    for shift, side in ((-m.grid.slack, "left"), (m.grid.slack, "right")):
+        least = np.searchsorted(finite, m.grid.edges[1:-1] + shift, side=side)
+        assert np.all((m.cumulative[1:-1] - least) * shift <= 0)
+
+
+def test_a_grid_grows_by_halving_its_edges():
+    grid = Grid(-10, 30, 0.25)
+    assert grid.reaching(-2.5, 4.9) == grid
+    assert grid.reaching(-2.6, 5.0) == Grid(-11, 32, 0.25)
+    far = grid.reaching(0.0, 1e6)
+    assert far.width == 32  # 1e6 / 16 would be too many
+    assert set(far.edges) >= {0.0, 32.0}
+    assert far.low <= grid.low < 1e6 < far.high
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(-50, 50),
+    st.integers(1, 200),
+    st.floats(1e-30, 1e30),
+    st.tuples(*[st.floats(-1e32, 1e32)] * 2).map(sorted),
+)
+def test_a_grid_holds_what_it_has_grown_for(first, bins, width, ends):
+    grid = Grid(first, bins, width)
+    grown = grid.reaching(*ends)
+    assert grown.low <= min(ends[0], grid.low)
+    assert max(ends[1], np.nextafter(grid.high, 0)) < grown.high
+    assert grown.bins < 2**15
+    assert grown.reaching(*ends) == grown
+    assert grown.joined(grid) == grid.joined(grown) == grown
+
+
+@pytest.mark.parametrize("values", GROWTHS.values(), ids=GROWTHS)
+def test_parts_on_grown_grids_merge_in_any_order(values):
+    tensor = values(6000)
+    grid = grid_to_grow(tensor[:100])
+    a, b, c = (measure(part, grid, grows=True) for part in tensor.split(2000))
+    whole = a.merge(b).merge(c)
+    assert_measured_exactly(whole, tensor)
+    assert_moments(whole, tensor)
+    for other in (a.merge(b.merge(c)), c.merge(a).merge(b), b.merge(c).merge(a)):
+        assert (other.grid, other.count, other.zeros) == (whole.grid, whole.count, whole.zeros)
+        np.testing.assert_array_equal(other.counts, whole.counts)
+
+
+def test_what_a_grid_grows_to_must_be_measurable():
+    tensor = torch.ones(1000, dtype=torch.float64)
+    grid = grid_to_grow(tensor)
+    for far in (1e100, -1e100):
+        tensor[-1] = far
+        with pytest.raises(InitError, match="cannot be measured"):
+            measure(tensor, grid, grows=True)
+        with pytest.raises(InitError, match="cannot be measured"):
+            grid_to_grow(tensor)
+    tiny = torch.zeros(1000, dtype=torch.float64)
+    tiny[-1] = 1e-100
+    with pytest.raises(InitError, match="cannot be measured"):
+        measure(tiny, grid_to_grow(tiny[:10]), grows=True)
 
 
 def test_any_layout_is_measured():
@@ -376,7 +470,10 @@ def test_different_edges_or_dtypes_do_not_merge():
     grid = grid_for(Normal(0, 1), 100, "float32")
     m = measure(normal(100), grid)
     with pytest.raises(InitError, match="cannot merge"):
-        m.merge(measure(normal(100), grid_for(Normal(0, 2), 100, "float32")))
+        m.merge(measure(normal(100), grid_for(Normal(0, 3), 100, "float32")))
+    outside = Grid(2 * grid.first + 1, 2 * grid.bins - 100, grid.width / 2)
+    with pytest.raises(InitError, match="cannot merge"):  # where the values lie is not known
+        m.merge(measure(normal(100, std=3.0), outside))
     with pytest.raises(InitError, match="cannot merge"):
         m.merge(measure(normal(100, dtype=torch.float64), grid))
 
