@@ -293,13 +293,11 @@ def _same(first: Law, second: Law) -> bool:
     """Whether two laws of one scheme differ by too little to be told apart at any size."""
     if type(first) is not type(second):
         return False
-    scale = max(first.std, second.std)
-    pairs = [
-        (getattr(first, name), getattr(second, name)) for name in ("mean", "std", "low", "high")
-    ]
-    return first.atoms == second.atoms and all(
-        a == b or abs(a - b) <= 1e-3 * scale for a, b in pairs
-    )
+    near = 1e-3 * max(first.std, second.std)
+    if abs(first.std - second.std) > near or first.atoms != second.atoms:
+        return False
+    pairs = [(getattr(first, name), getattr(second, name)) for name in ("mean", "low", "high")]
+    return all(a == b or abs(a - b) <= near for a, b in pairs)
 
 
 def _family_of(law: Law) -> str:
