@@ -56,7 +56,7 @@ def audit_to_numpy(quick: bool) -> Row:
                 values.min(), values.max(), values.mean(), values.std()
                 np.histogram(values, bins=100)
 
-    mine, theirs, ratio = side_by_side(lambda: audit(path), peer, 3 if quick else 7)
+    mine, theirs, ratio = side_by_side(lambda: audit(path), peer, 3 if quick else 15)
     name = _name(path, "audit ÷ numpy min, max, mean, std, histogram")
     return Row(name, ms(mine), ms(theirs), ratio, must=0.40, aim=0.25)
 
@@ -69,7 +69,7 @@ def lovely_to_audit(quick: bool) -> Row:
             for name in file.keys():  # noqa: SIM118, a safe_open is no dict
                 str(lovely_tensors.lovely(file.get_tensor(name)))
 
-    theirs, mine, ratio = side_by_side(peer, lambda: audit(path), 1 if quick else 3)
+    theirs, mine, ratio = side_by_side(peer, lambda: audit(path), 1 if quick else 15)
     name = _name(path, "lovely-tensors' str of every tensor ÷ audit")
     return Row(name, ms(mine), ms(theirs), ratio, must=6, aim=10, more_is_better=True)
 

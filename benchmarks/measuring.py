@@ -39,7 +39,7 @@ def measurement_to_sampling(quick: bool) -> Row:
 
 
 def scipy_to_measurement(quick: bool) -> Row:
-    side, rounds = (1024, 2) if quick else (4096, 3)
+    side, rounds = (1024, 2) if quick else (4096, 15)
     matrix, bound = _matrix(side)
     law = Uniform(-bound, bound)
 
