@@ -609,6 +609,7 @@ class _Tally:
         self._scale, self._start = self._dtype.type(1 / grid.width), self._dtype.type(-grid.first)
         self._room: Floats = np.empty((2, 0))
         self._scratch: dict[tuple[int, ...], tuple[Floats, Floats, Floats]] = {}
+        self._about: tuple[float, float] | None = None
         self.forget()
 
     def forget(self) -> None:
@@ -625,7 +626,9 @@ class _Tally:
         low, high = ends or (self._grid.low, self._grid.high)
         self._has_zeros = low <= 0 <= high
         self._clipped = not self._is_near_zero or ends is not None
-        middle, spread = _middle_and_spread(values)
+        # Of the first block alone: others about elsewhere would widen the spread of the whole.
+        self._about = self._about or _middle_and_spread(values)
+        middle, spread = self._about or (0.0, 0.0)
         self._scaled = not self._in_float32 or abs(middle) > spread / 2 or max(-low, high) > _HUGE
         self._shift, self._unit, dtype = 0.0, 1.0, self._dtype
         if self._scaled:
@@ -904,8 +907,11 @@ def _row(count: int) -> int:
     return next((row for row in range(_LONG_ROW, _ROW // 2, -1) if not count % row), _ROW)
 
 
-def _middle_and_spread(values: Floats) -> tuple[float, float]:
-    """The mean, and the mean distance from it, of some of the values; without the extreme ones."""
+def _middle_and_spread(values: Floats) -> tuple[float, float] | None:
+    """The mean, and the mean distance from it, of some of the values; without the extreme ones.
+
+    None where none of them is finite.
+    """
     if len(values) >= 64:  # eight runs of eight
         values = values[: len(values) // 8 * 8].reshape(8, -1)[:, :8].ravel()
     # So few are faster in Python.
@@ -913,7 +919,7 @@ def _middle_and_spread(values: Floats) -> tuple[float, float]:
     cut = len(some) // 16
     some = some[cut : len(some) - cut]
     if not some:
-        return 0.0, 0.0
+        return None
     middle = sum(some) / len(some)
     return middle, sum(abs(value - middle) for value in some) / len(some)
 

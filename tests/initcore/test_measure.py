@@ -285,6 +285,15 @@ def test_what_a_grid_grows_to_must_be_measurable():
         measure(tiny, grid_to_grow(tiny[:10]), grows=True)
 
 
+@pytest.mark.parametrize("count", [_BLOCK, 2 * _BLOCK])
+def test_blocks_about_different_means_keep_the_moments_exact(count):
+    tensor = normal(count + _BLOCK, 0.0, 0.01)
+    tensor[_BLOCK:] += 1.0
+    assert_moments(measure(tensor), tensor)
+    tensor[:_BLOCK] = math.nan
+    assert_moments(measure(tensor), tensor)
+
+
 def test_any_layout_is_measured():
     tensor = normal(600).reshape(20, 30)
     for view in (tensor.T, tensor[::2, 1::3], tensor.clone().requires_grad_(), tensor[0, 0]):
