@@ -758,8 +758,10 @@ class _Pass:
         """Take in a flat, contiguous block that starts at ``offset`` of the tensor."""
         self.count += block.numel()
         if self._patterns is None:
-            add = self._add_growing if self.grows else self._add_floats
-            add(block.numpy(), offset)
+            if self.grows:
+                self._add_growing(block.numpy())
+            else:
+                self._add_floats(block.numpy(), offset)
             return
         index = block.view(torch.int16).to(torch.int32).add_(2**15)
         self._patterns += torch.bincount(index, minlength=2**16).numpy()
@@ -806,7 +808,7 @@ class _Pass:
         self.moments = (self.moments[0] + moments[0], *_merge_moments(self.moments, moments))
 
     @np.errstate(over="ignore", invalid="ignore")  # as above
-    def _add_growing(self, values: Floats, offset: int) -> None:
+    def _add_growing(self, values: Floats) -> None:
         """As ``_add_floats``, part by part: before one that it does not hold, the grid grows."""
         tally = self._tally
         tally.clear(values)
