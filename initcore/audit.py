@@ -97,7 +97,11 @@ class Audit:
 
     @property
     def _doubt(self) -> str:
-        doubtful = sum(row.state == "at init" and row.torch_draw is False for row in self.tensors)
+        doubtful = sum(
+            row.state == "at init" and row.torch_draw is False
+            for row in self.tensors
+            if row.study.place.role != "buffer"  # computed, not drawn
+        )
         if not doubtful:
             return ""
         which = "" if doubtful == self.at_init else f"{doubtful} of them "

@@ -253,6 +253,8 @@ def _check_ties(model: Model) -> Iterator[Finding]:
 
 def _check_repeats(model: Model) -> Iterator[Finding]:
     for row in model.judged:
+        if row.study.place.role == "other":  # a table, or what a parametrisation keeps
+            continue
         for repeats in row.study.repeats:
             shared = _shared(model.entries[row.name], repeats)
             # Values in order are set, not drawn, as those of a state space model's A.
@@ -514,7 +516,7 @@ def _check_scale(model: Model) -> Iterator[Finding]:
             )
             if what.family == "normal" and abs(m.std - 1) < near:
                 cause = "a std of 1: randn, or normal_(weight, 0.02), which sets the mean"
-                fix = "set the std"
+                fix = "set the std, unless the layer itself divides by √fan_in"
             yield finding_of(
                 "large",
                 [row.name],
@@ -561,7 +563,8 @@ def _check_default(model: Model) -> Iterator[Finding]:
     rows = [
         (row, found)
         for row, found, _ in _unjudged(model.matrices)
-        if not _left_by_attention(row.name, model)
+        # A parameter of one's own has no default.
+        if "weight" in row.name and not _left_by_attention(row.name, model)
     ]
     left = [row for row, found in rows if _is_default(found)]
     changed = {_type(row) for row, found in rows if not _is_default(found)}

@@ -60,6 +60,8 @@ ROLES = (
     "other",
 )
 
+# A class of one's own has no longer kernels: a longer axis is one of matrices, as of RGCN's.
+_LONGEST_KERNEL = 31
 # Longer names are read from their end: no module's path is as long.
 MAX_NAME = 512
 
@@ -225,6 +227,10 @@ def _typed(place: Place, module: nn.Module, leaf: str, chain: list[nn.Module]) -
 _LAYER_ROLES = {"bilinear": "linear"}
 # Lengths of a weight-normed layer's vectors, computed from its weight: no weight themselves.
 _LENGTHS = re.compile(r"(?:^|\.)(?:weight_g|parametrizations\.\w+\.original0)$")
+# Buffers of a parametrised layer: the singular vectors of its spectral norm, and the orthogonal
+# matrix that the parameter beside it turns.
+_VECTORS = re.compile(r"(?:^|\.)(?:weight_[uv]|parametrizations\.\w+\.\d+\._[uv])$")
+_TURNED = re.compile(r"(?:^|\.)parametrizations\.\w+\.\d+\.base$")
 _ATTENTION_ROLES = {
     "in_proj_weight": "qkv",
     "q_proj_weight": "q",
@@ -351,6 +357,7 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
             "masked_bias",
             "freqs_cis",
             "relative_position_index",
+            "(?:weight|bias)_mask",
         ),
         "buffer",
     ),
@@ -371,8 +378,7 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         _ends(
             "wpe",
-            r"pos_emb(?:ed(?:ding)?)?s?",
-            r"position(?:al)?_embeddings?(?:_table)?",
+            r"pos(?:ition(?:al)?)?_emb(?:ed(?:ding)?)?s?(?:_(?:table|height|width|h|w|x|y|t|\d))?",
             "embed_positions",
         ),
         "positions",
@@ -382,9 +388,15 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
         "layer_scale",
     ),
 )
+# Of a parameter of one's own, that is no layer's weight.
+_LEARNED = re.compile(
+    r"(?:\w*_)?(?:tokens?|queries|latents?|memory|prompts?|slot_embeds?)$"
+    r"|(?:mem|null|null_attn)_(?:k|v|kv)$"
+)
 _NORM = re.compile(
     r"(?:^|[._])(?:ln|bn|(?:layer|batch|group|instance|rms)_?norm|norm)(?:[_\d]|$)[^.]*$|norm\d?$"
 )
+_NORM_CLASS = re.compile(r"norm|bn|ln|affine|scale", re.IGNORECASE)
 _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (_ends(r"(?:rel(?:ative)?_)?attention_bias"), "relative_bias"),
     (
@@ -475,7 +487,7 @@ _DEPTHWISE = re.compile(r"(?:^|[._])(?:conv_)?dw(?:_?conv)?(?:[._\d]|$)|depth_?w
 def _owner(name: str) -> tuple[str, str]:
     """The path that says what a tensor is, and its leaf: weight, bias, or its own name."""
     name = name[-MAX_NAME:]
-    name = re.sub(r"\.parametrizations\.(\w+)\.original1?$", r".\1", name.lower())
+    name = re.sub(r"(?:^|\.)parametrizations\.(\w+)\.original1?$", r".\1", name.lower())
     name = name.replace(".base_layer.", ".")  # peft
     name = re.sub(r"(?:^|\.)(?:_orig_mod|_fsdp_wrapped_module|module)(?=\.)", "", name).lstrip(".")
     path, _, leaf = name.rpartition(".")
@@ -489,12 +501,13 @@ class _Beside:
     """What a tensor's neighbours say of it: the paths of modules that hold telling names.
 
     scales: a vector called weight, or running statistics: a norm. tables: weight and bias of one
-    shape: a norm over several axes. attention: packed projections. transformer: an attention
-    module. biases: sizes of the biases.
+    shape: a norm over several axes. turned: names of parameters that turn a base, see _TURNED.
+    attention: packed projections. transformer: an attention module. biases: sizes of the biases.
     """
 
     scales: set[str]
     tables: set[str]
+    turned: set[str]
     attention: set[str]
     transformer: set[str]
     biases: Mapping[str, int]
@@ -516,12 +529,17 @@ class _Beside:
             for (path, leaf), shape in shapes.items()
             if leaf == "weight" and len(shape) > 1 and shapes.get((path, "bias")) == shape
         }
+        turned = {
+            place.name.rsplit(".", 2)[0] + ".original"
+            for place in found
+            if _TURNED.search(place.name)
+        }
         biases = {
             place.name.lower().removesuffix(".bias"): place.shape[0]
             for place in found
             if place.name.endswith("bias") and len(place.shape) == 1
         }
-        return cls(scales, tables, attention, transformer, biases)
+        return cls(scales, tables, turned, attention, transformer, biases)
 
 
 def _with_role(place: Place, beside: _Beside) -> Place:
@@ -552,13 +570,15 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
     rank = len(place.shape)
     if not place.dtype.startswith(("float", "bfloat")):
         return "buffer"
-    if _LENGTHS.search(place.name):
+    if (rank == 1 and _VECTORS.search(place.name)) or _TURNED.search(place.name):
+        return "buffer"
+    if _LENGTHS.search(place.name) or place.name in beside.turned:
         return "other"
     if re.match(r"(?:weight|bias)_(?:ih|hh|hr)(?:_|$)", leaf):
         return _recurrent_role(leaf)
     # The name of a norm holds beta and gamma, too; a causal mask may be called bias.
     norm = bool(_NORM.search(path if leaf in {"weight", "bias"} else path.rpartition(".")[0]))
-    norm = norm or path in beside.scales
+    norm = norm or (path in beside.scales and _may_be_norm(place))
     if path in beside.tables and leaf in {"weight", "bias"}:
         return "norm_bias" if leaf == "bias" else "norm"
     if rank <= 1 and norm and leaf not in {"running_mean", "running_var", "num_batches_tracked"}:
@@ -568,6 +588,8 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
     role = next((role for pattern, role in _PARAMETERS if pattern.search(path)), None)
     if role:
         return role
+    if leaf not in {"weight", "bias"} and _LEARNED.match(leaf):
+        return "token"
     if leaf.endswith("_bias") and (rank <= 1 or "expert" in path):
         return "bias"
     if rank >= 2:
@@ -579,15 +601,32 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
             return role
     if rank > 2 and leaf != "weight" and math.prod(place.shape) == max(place.shape):
         return "other"  # a value for each channel, such as a gain
-    if rank in {3, 4, 5}:
+    if rank in {3, 4, 5} and _may_be_conv(place, leaf):
         # A bias is as long as a layer has outputs, which a transposed convolution stores second.
         swapped = beside.biases.get(path, place.shape[0]) != place.shape[0]
         return "conv_transpose" if swapped or _TRANSPOSED_CONV.search(path) else "conv"
     if rank == 2 and leaf == "weight":
         return "linear"
-    if rank == 1 and leaf == "weight":
-        return "norm"  # of all modules only norms and PReLU have one, and norms are usual
+    # Of torch's modules only norms and PReLU have one, and norms are usual.
+    if rank == 1 and leaf == "weight" and _may_be_norm(place):
+        return "norm"
     return "linear" if rank == 2 else "other"
+
+
+def _may_be_norm(place: Place) -> bool:
+    """Whether the class, where it is known, does not speak against a norm."""
+    owner = place.modules[-1] if place.modules else "norm"
+    return owner == "ParametrizationList" or bool(_NORM_CLASS.search(owner))
+
+
+def _may_be_conv(place: Place, leaf: str) -> bool:
+    """Whether a tensor of three axes or more is a kernel, and no stack of matrices or tokens."""
+    if not leaf.startswith(("weight", "kernel")):
+        return False
+    if not place.modules or place.modules[-1] == "ParametrizationList":
+        return True
+    # Torch's own convolutions are known by their type.
+    return place.shape[-1] <= _LONGEST_KERNEL
 
 
 def _stacked(place: Place, role: str) -> bool:

@@ -702,6 +702,48 @@ def test_a_default_that_was_never_replaced():
     assert only(result, "default").tensors == ("4.weight",)
 
 
+def test_a_parameter_of_ones_own_has_no_default_to_replace():
+    default, *others = (torch.empty(40, 40) for _ in range(5))
+    nn.init.kaiming_uniform_(default, math.sqrt(5), generator=generator())
+    state = {
+        f"{i}.weight": t.normal_(0, 0.02, generator=generator(i)) for i, t in enumerate(others)
+    }
+    assert only(audit(state | {"4.weight": default}), "default").tensors == ("4.weight",)
+    assert "default" not in codes(audit(state | {"q_proj.hada_w1_a": default}))
+
+
+PARAMETRISATIONS = {
+    "spectral": torch.nn.utils.parametrizations.spectral_norm,
+    "orthogonal": torch.nn.utils.parametrizations.orthogonal,
+    "lengths": torch.nn.utils.parametrizations.weight_norm,
+}
+
+
+@pytest.mark.parametrize("slug", PARAMETRISATIONS)
+def test_what_a_parametrisation_keeps_is_no_weight(slug):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = (nn.Conv2d(16, 32, 3), nn.Linear(128, 64))
+        module = nn.Sequential(*map(PARAMETRISATIONS[slug], layers))
+    for source in (module, module.state_dict()):
+        result = audit(source)
+        assert codes(result) == []
+        assert "elsewhere" not in result.sentence  # singular vectors are computed, not drawn
+
+
+def test_the_old_spectral_norm_keeps_vectors_that_are_no_norm():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layer = nn.utils.spectral_norm(nn.Conv2d(16, 32, 3))
+    assert codes(audit(layer.state_dict())) == []
+
+
+def test_rows_may_repeat_in_what_is_no_weight():
+    rows = torch.randn(4, 1, 8, 8, generator=generator()).expand(4, 8, 8, 8)
+    assert codes(audit({"table": rows.transpose(0, 1)})) == []
+    assert codes(audit({"conv.weight": rows.transpose(0, 1)})) == ["rows"]
+
+
 def test_one_block_that_differs_from_its_like():
     state = gpt()
     state["h.2.mlp.up_proj.weight"] *= 1.5

@@ -306,6 +306,12 @@ FAMILIES = {
     },
     "learned queries": {
         "query_tokens": ((1, 8, D), "token"),
+        "memory_tokens": ((8, D), "token"),
+        "attn.mem_k": ((4, 2, 8), "token"),
+        "merger.queries": ((8, D), "token"),
+        "attn.queries.weight": ((D, D), "linear"),
+        "pos_embed_height": ((8, D), "positions"),
+        "positional_emb": ((1, 8, D), "positions"),
         "perceiver_resampler.latents": ((8, D), "token"),
         "spatial_perceiver.latents_2d": ((8, D), "token"),
     },
@@ -316,6 +322,24 @@ FAMILIES = {
         "module.kernel": ((D, 3, 3, 3), "conv"),
         "module.temperature": ((), "other"),
         "module.steps": ((7,), "other"),
+    },
+    "parametrised": {
+        "0.weight_orig": ((16, 3, 3, 3), "conv"),
+        "0.weight_u": ((16,), "buffer"),
+        "0.weight_v": ((27,), "buffer"),
+        "1.weight_orig": ((16, 3, 3, 3), "conv"),
+        "1.weight_mask": ((16, 3, 3, 3), "buffer"),
+        "2.parametrizations.weight.original": ((16, D), "linear"),
+        "2.parametrizations.weight.0._u": ((16,), "buffer"),
+        "2.parametrizations.weight.0._v": ((D,), "buffer"),
+        "3.bias": ((16,), "bias"),
+        "3.parametrizations.weight.original": ((16, D), "other"),
+        "3.parametrizations.weight.0.base": ((16, D), "buffer"),
+        "4.parametrizations.weight.original1": ((16, 3, 128), "conv"),
+    },
+    "stacks of matrices": {
+        "attn.W_Q": ((4, D, 8), "other"),
+        "relations": ((5, 6, 7), "other"),
     },
     "names that are no convention": {
         "fc1.weight": ((D, F), "linear"),
@@ -595,6 +619,39 @@ def test_a_class_of_ones_own_may_hold_more_than_its_layer():
     }
     assert found["lm_head.logit_scale"].layer is None
     assert found["lm_head.lora_A"].layer.weight_shape == (4, D)
+
+
+def test_a_class_that_is_no_norm_may_hold_a_vector():
+    class Fourier(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(D))
+
+    class RMSNorm2d(Fourier):
+        pass
+
+    found = places(nn.ModuleDict({"time_proj": Fourier(), "scaled": RMSNorm2d()}))
+    assert [place.role for place in found] == ["other", "norm"]
+
+
+@pytest.mark.parametrize(("shape", "role"), [((5, 8, 128), "other"), ((5, 8, 3), "conv")])
+def test_a_long_last_axis_is_no_kernel_of_a_class_of_ones_own(shape, role):
+    class Relational(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(shape))
+
+    [place] = places(Relational())
+    assert (place.role, place.layer is None) == (role, role == "other")
+    # A checkpoint does not say whose it is.
+    assert places(named({"weight": shape}))[0].role == "conv"
+
+
+def test_a_long_kernel_of_torchs_own_convolution_is_one():
+    conv = nn.Conv1d(8, 8, 128)
+    assert [place.role for place in places(conv)] == ["conv", "bias"]
+    found = places(nn.utils.parametrizations.weight_norm(conv))
+    assert [place.role for place in found] == ["bias", "other", "conv"]
 
 
 def test_a_lazy_module_is_refused():
