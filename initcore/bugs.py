@@ -283,6 +283,54 @@ def _memory(name: str, tensor: Tensor, generator: torch.Generator) -> None:
     tensor.copy_(bits.to(torch.int32).view(torch.float32))
 
 
+def _coca(d: int = 256, blocks: int = 3) -> Shapes:
+    """The text decoder of CoCa in the names of open_clip; the vocabulary is cut short."""
+    shapes: Shapes = {}
+    for at in (f"{stack}.{i}" for stack in ("resblocks", "cross_attn") for i in range(blocks)):
+        shapes |= {
+            f"{at}.ln_1.weight": (d,),
+            f"{at}.ln_1.bias": (d,),
+            f"{at}.attn.in_proj_weight": (3 * d, d),
+            f"{at}.attn.in_proj_bias": (3 * d,),
+            f"{at}.attn.out_proj.weight": (d, d),
+            f"{at}.attn.out_proj.bias": (d,),
+            f"{at}.ln_2.weight": (d,),
+            f"{at}.ln_2.bias": (d,),
+            f"{at}.mlp.c_fc.weight": (4 * d, d),
+            f"{at}.mlp.c_fc.bias": (4 * d,),
+            f"{at}.mlp.c_proj.weight": (d, 4 * d),
+            f"{at}.mlp.c_proj.bias": (d,),
+        }
+    return shapes | {"text_projection": (d, 1000)}
+
+
+def _coca_never_drawn(seed: int) -> State:
+    """As the constructors leave it: what torch's modules draw, and torch.empty."""
+
+    def fill(name: str, tensor: Tensor, generator: torch.Generator) -> None:
+        if name.endswith("in_proj_weight"):
+            nn.init.xavier_uniform_(tensor, generator=generator)
+        else:
+            (_memory if name == "text_projection" else _default)(name, tensor, generator)
+
+    return _filled(_coca(), seed, fill)
+
+
+def _coca_drawn(seed: int) -> State:
+    """As init_parameters would have drawn it."""
+
+    def fill(name: str, tensor: Tensor, generator: torch.Generator) -> None:
+        d, blocks = 256, 3
+        std = d**-0.5
+        if name.endswith("c_fc.weight"):
+            std = (2 * d) ** -0.5
+        elif name.endswith(("out_proj.weight", "c_proj.weight")):
+            std *= (2 * blocks) ** -0.5
+        tensor.normal_(0, std, generator=generator)
+
+    return _filled(_coca(), seed, fill)
+
+
 def _head_of_one(seed: int) -> State:
     """Llama with the head drawn by the embedding's line."""
 
@@ -644,6 +692,19 @@ BUGS: tuple[Bug, ...] = (
         "garbage",
         "uninitialised memory",
         r"bert\.encoder\.layer\.3\..*(query|key|value|dense)\.weight",
+    ),
+    Bug(
+        "init_never_called",
+        "An initialisation that is never called",
+        ("mlfoundations/open_clip #551",),
+        "The text decoder of CoCa has an init_parameters that nothing calls: its projection stays "
+        "what torch.empty found in memory, all else stays torch's default.",
+        _coca_never_drawn,
+        None,
+        _coca_drawn,
+        "garbage",
+        "uninitialised memory",
+        r"text_projection",
     ),
     Bug(
         "head_as_embedding",
