@@ -60,8 +60,6 @@ ROLES = (
     "other",
 )
 
-# A class of one's own has no longer kernels: a longer axis is one of matrices, as of RGCN's.
-_LONGEST_KERNEL = 31
 # Longer names are read from their end: no module's path is as long.
 MAX_NAME = 512
 
@@ -388,7 +386,7 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
         "layer_scale",
     ),
 )
-# Of a parameter of one's own, that is no layer's weight.
+# Parameters that are no layer's weight.
 _LEARNED = re.compile(
     r"(?:\w*_)?(?:tokens?|queries|latents?|memory|prompts?|slot_embeds?)$"
     r"|(?:mem|null|null_attn)_(?:k|v|kv)$"
@@ -396,7 +394,10 @@ _LEARNED = re.compile(
 _NORM = re.compile(
     r"(?:^|[._])(?:ln|bn|(?:layer|batch|group|instance|rms)_?norm|norm)(?:[_\d]|$)[^.]*$|norm\d?$"
 )
+# Of classes that are not torch's: what a norm is called, and how long a kernel may be before it is
+# rather an axis of matrices, as of RGCN's weight (relations, in, out).
 _NORM_CLASS = re.compile(r"norm|bn|ln|affine|scale", re.IGNORECASE)
+_LONGEST_KERNEL = 31
 _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (_ends(r"(?:rel(?:ative)?_)?attention_bias"), "relative_bias"),
     (
@@ -623,10 +624,9 @@ def _may_be_conv(place: Place, leaf: str) -> bool:
     """Whether a tensor of three axes or more is a kernel, and no stack of matrices or tokens."""
     if not leaf.startswith(("weight", "kernel")):
         return False
-    if not place.modules or place.modules[-1] == "ParametrizationList":
-        return True
-    # Torch's own convolutions are known by their type.
-    return place.shape[-1] <= _LONGEST_KERNEL
+    # Torch's own convolutions are known by their type, but for parametrised ones.
+    unknown = not place.modules or place.modules[-1] == "ParametrizationList"
+    return unknown or place.shape[-1] <= _LONGEST_KERNEL
 
 
 def _stacked(place: Place, role: str) -> bool:
