@@ -295,7 +295,8 @@ depth = with_depth(made, show.palette())
 if depth:
     st.subheader("Scale against depth", anchor=False)
     show.chart(depth, "depth")
-    st.caption("Marks: measured. Bars: the recipe's. A dotted line leads from one to the other.")
+    bars = " Bars: the recipe's. A dotted line leads from one to the other."
+    st.caption(f"Marks: measured.{bars if made.recipe else ''}")
 
 st.subheader("Tensors", anchor=False)
 by_name: dict[str, list[Finding]] = {}

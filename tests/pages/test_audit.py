@@ -131,6 +131,7 @@ def test_the_recipe_of_the_link_is_the_one(open_page, said, recipe):
     assert audit(model, held).sentence in said(at)
     frames = [frame.value for frame in at.dataframe]
     assert any("recipe" in frame.columns for frame in frames) is (recipe == "auto")
+    assert ("Marks: measured. Bars: the recipe's" in said(at)) is (recipe != "none")
 
 
 def test_a_recipe_of_ones_own_is_pasted_or_uploaded(open_page, messages, said):
