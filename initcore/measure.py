@@ -28,13 +28,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d
 
+from initcore.counting import Counter, Counts, LateCounter
 from initcore.draw import DTYPES, Stream
 from initcore.errors import InitError
 from initcore.laws import LARGEST, SMALLEST, Law
 
 Floats = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 _Ends = tuple[float, float]  # the smallest value and the largest
 
 # √n·D of the 5 % critical value of the Kolmogorov-Smirnov test.
@@ -47,13 +47,11 @@ _LONG_ROW, _ROW = 1024, 256
 # Below and above these magnitudes a fourth power leaves float32: such values are rescaled first.
 _TINY, _HUGE = 1e-6, 1e6
 # So many values stay in the processor's cache from the first look at them to the last; twice as
-# many have rows enough for other threads. The values of a block are counted at once, since each
-# count costs a histogram more.
+# many have rows enough for other threads.
 _PART, _THREADED_PART = 2**16, 2**17
 _BLOCK = 2**21
-# The most bins whose index is a short integer, with room for the ones that edges at ±mark and
-# rounding add: half the bytes to count, and the counts stay in the processor's cache.
-_SHORT_BINS = 2**15 - 8
+# The most bins that are counted fast, with room for the ones that edges at ±mark and rounding add.
+_FAST_BINS = 2**15 - 8
 
 
 # --- grids: the edges a histogram is counted on --------------------------------------------------
@@ -112,7 +110,7 @@ class Grid:
 
     def _over(self, first: int, end: int) -> Grid:
         width = self.width
-        while end - first > _SHORT_BINS:
+        while end - first > _FAST_BINS:
             first, end, width = first // 2, -(-end // 2), 2 * width
         return Grid(first, end - first, width)
 
@@ -130,7 +128,7 @@ class Grid:
         margin = max(1e-6 * (high - low) or 1e-3 * abs(low), 1e-33)
         low, high = low - margin, high + margin
         for_gap = math.sqrt(count) / CRITICAL_5
-        bins = max(min(for_gap / 0.05, _SHORT_BINS), for_gap / 0.095)
+        bins = max(min(for_gap / 0.05, _FAST_BINS), for_gap / 0.095)
         width = (high - low) / min(max(math.ceil(bins), 2**12), 2**17)
         if mark and mark > width:
             width = mark / math.ceil(mark / width)
@@ -178,9 +176,9 @@ class HalfGrid:
 def _half_table(dtype: str) -> tuple[Array, npt.NDArray[np.int64]]:
     """The sorted finite values of a 16-bit type, and each bit pattern's place among them.
 
-    Patterns are read as int16 + 32768; the place of nan and the infinities is -1.
+    Patterns are read as uint16; the place of nan and the infinities is -1.
     """
-    bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16)
+    bits = torch.arange(2**16, dtype=torch.int32).to(torch.int16)
     all_values = bits.view(DTYPES[dtype]).double().numpy()
     finite = np.isfinite(all_values)
     values, inverse = np.unique(all_values[finite], return_inverse=True)
@@ -593,6 +591,8 @@ class _Tally:
     summed: whether their sum is known from elsewhere, and computed here only of scaled values.
     bounded: whether their ends are. threaded: as in ``measure``.
     low, high: the ends of all values so far, since the last ``forget``; nan if one is nan.
+    counts: how many are in each bin, and in one more: rounding can carry a value past the end.
+    counted: whether all are, which those far outside the grid cannot be.
     """
 
     def __init__(
@@ -604,7 +604,7 @@ class _Tally:
         self._in_float32 = _TINY < half_width < _HUGE
         # Far from zero the rounding of an index may be wider than a bin.
         self._is_near_zero = abs(grid.low + grid.high) / 2 <= 0.25 * half_width
-        self._index = np.empty(0, np.int16 if grid.bins < 2**15 else np.int32)
+        self._counter = (LateCounter if threaded else Counter)(grid.bins + 1)
         self._type = self._dtype
         self._scale, self._start = self._dtype.type(1 / grid.width), self._dtype.type(-grid.first)
         self._room: Floats = np.empty((2, 0))
@@ -621,8 +621,8 @@ class _Tally:
         """Begin anew, for these values, finite and from end to end; None: inside the grid."""
         self._powers: list[Floats] = []
         self.taken = self.zeros = 0
-        if len(self._index) < len(values):
-            self._index = _memory((len(values),), self._index.dtype)
+        self.counted = True
+        self._counter.clear(len(values))
         low, high = ends or (self._grid.low, self._grid.high)
         self._has_zeros = low <= 0 <= high
         self._clipped = not self._is_near_zero or ends is not None
@@ -684,8 +684,8 @@ class _Tally:
         np.add(bins, self._start, out=bins)
         if self._clipped:  # rounding may be wider than a bin
             np.clip(bins, 0, self._grid.bins, out=bins)
-        at, self.taken = self.taken, self.taken + part.size
-        np.copyto(self._index[at : self.taken], bins.reshape(-1), casting="unsafe")
+        self.counted &= self._counter.add(bins.reshape(-1))
+        self.taken += part.size
         return True
 
     def _ends_with(self, part: Floats, squares: Floats) -> _Ends:
@@ -713,10 +713,9 @@ class _Tally:
             raw[0] = total
         return _central(self.taken, raw / self.taken, self._shift, self._unit)
 
+    @property
     def counts(self) -> Counts:
-        """How many are in each bin, and in one more: rounding can carry a value past the end."""
-        index = torch.from_numpy(self._index[: self.taken])
-        return torch.bincount(index, minlength=self._grid.bins + 1).numpy()
+        return self._counter.counts
 
 
 class _Pass:
@@ -739,12 +738,14 @@ class _Pass:
         self.count = self.nonfinite = self.zeros = self.below = self.above = 0
         self.min, self.max = math.inf, -math.inf
         self.moments: _Moments = (0, 0.0, (0.0, 0.0, 0.0))
-        self._patterns: Counts | None = None
+        self._patterns: Counter | None = None
+        self.counts: Counts
         if isinstance(grid, Grid):
             self._count_on(grid)
         else:
             self.grid: Grid | HalfGrid = grid
-            self._patterns = np.zeros(2**16, np.int64)
+            self._patterns = (LateCounter if threaded else Counter)(2**16)
+            self.counts = np.zeros(2**16, np.int64)
 
     def _count_on(self, grid: Grid) -> None:
         summed, bounded = self.heat is not None, self.heat is not None or self.ends is not None
@@ -752,7 +753,7 @@ class _Pass:
         self._tally = _Tally(
             grid, self.dtype, summed=summed, bounded=bounded, threaded=self.threaded
         )
-        self.counts: Counts = np.zeros(grid.bins + 1, np.int64)
+        self.counts = np.zeros(grid.bins + 1, np.int64)
 
     def add(self, block: Tensor, offset: int) -> None:
         """Take in a flat, contiguous block that starts at ``offset`` of the tensor."""
@@ -763,8 +764,9 @@ class _Pass:
             else:
                 self._add_floats(block.numpy(), offset)
             return
-        index = block.view(torch.int16).to(torch.int32).add_(2**15)
-        self._patterns += torch.bincount(index, minlength=2**16).numpy()
+        self._patterns.clear(len(block))
+        self._patterns.add(block.view(torch.int16).numpy().view(np.uint16))
+        self.counts += self._patterns.counts
         if self.heat:
             self.heat.add(offset, block.float().numpy())
 
@@ -782,7 +784,8 @@ class _Pass:
             tally.take(values)
             low, high = self.ends or (tally.low, tally.high)
         moments = tally.moments(total)
-        if not (grid.low <= low and high < grid.high and math.isfinite(moments[1])):
+        inside = tally.counted and grid.low <= low and high < grid.high
+        if not (inside and math.isfinite(moments[1])):
             finite = values[np.isfinite(values)]
             self.nonfinite += len(values) - len(finite)
             if not len(finite):
@@ -802,7 +805,7 @@ class _Pass:
         """Add up what the tally holds, of values from low to high."""
         self.min, self.max = min(self.min, low), max(self.max, high)
         self.zeros += self._tally.zeros
-        self.counts += self._tally.counts()
+        self.counts += self._tally.counts
         if low == high:  # no rounding
             moments = moments[0], low, (0.0, 0.0, 0.0)
         self.moments = (self.moments[0] + moments[0], *_merge_moments(self.moments, moments))
@@ -843,7 +846,7 @@ class _Pass:
 
     def result(self) -> Measurement:
         if self._patterns is not None:
-            return self._half_result(self._patterns)
+            return self._half_result(self.counts)
         seen = self.moments[0] > 0
         counts = self.counts[:-1].copy()
         counts[-1] += self.counts[-1]

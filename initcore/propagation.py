@@ -27,10 +27,11 @@ from torch import Tensor
 
 from initcore import meanfield
 from initcore.activations import Array
+from initcore.counting import Counts
 from initcore.draw import draw_spec
 from initcore.laws import Law, number
 from initcore.layers import ROLES, Role
-from initcore.measure import Counts, Progress
+from initcore.measure import Progress
 from initcore.network import EPSILON, Network, NetworkLimits
 from initcore.problems import load
 
