@@ -717,6 +717,11 @@ class _Tally:
     def counts(self) -> Counts:
         return self._counter.counts
 
+    def counts_of(self, values: Floats) -> Counts:
+        """How many of some values have been counted in each bin, inside the grid or not."""
+        bins = np.clip(values * self._scale + self._start, 0, self._grid.bins)
+        return np.bincount(bins.astype(np.int64), minlength=self._grid.bins + 1)
+
 
 class _Pass:
     """The running state of one measurement; ``add`` takes the blocks, ``result`` ends it.
@@ -794,11 +799,11 @@ class _Pass:
             tally.clear(finite, (low, high))
             tally.take(finite)
             moments = tally.moments(float(finite.sum(dtype=np.float64)))
-            # What lies outside the grid is clipped to its first bin, and past its last.
-            below, above = int((finite < grid.low).sum()), int((finite >= grid.high).sum())
-            self.below, self.above = self.below + below, self.above + above
-            self.counts[0] -= below
-            self.counts[-1] -= above
+            # In float64: the ends of a grid may lie between two values of the dtype.
+            below, above = finite < np.float64(grid.low), finite >= np.float64(grid.high)
+            self.below += int(below.sum())
+            self.above += int(above.sum())
+            self.counts -= tally.counts_of(finite[below | above])
         self._settle(moments, low, high)
 
     def _settle(self, moments: _Moments, low: float, high: float) -> None:

@@ -645,6 +645,27 @@ def test_cells_of_the_largest_numbers_do_not_warn():
     assert np.all(entries.coarser(2).high == heat.high[0, 0])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("spread", [1e-4, 1e-6])
+def test_what_lies_outside_a_grid_far_from_zero_is_in_none_of_its_bins(dtype, spread):
+    values = torch.empty(5000, dtype=torch.float64).uniform_(
+        -spread, spread, generator=torch.Generator().manual_seed(0)
+    )
+    tensor = (10 + values).to(dtype)
+    tensor[7] = math.nan
+    whole = measure(tensor)
+    assert (whole.below, whole.above, whole.nonfinite) == (0, 0, 1)
+    assert whole.counts.min() >= 0
+    low, high = sorted(tensor[tensor.isfinite()].double().tolist())[1000:4000:2999]
+    part = measure(tensor, Grid.spanning(low, high, 5000))
+    inside = tensor.double()
+    grid = part.grid
+    assert part.below == int((inside < grid.low).sum())
+    assert part.above == int((inside >= grid.high).sum())
+    assert part.counts.min() >= 0
+    assert part.counts.sum() == 4999 - part.below - part.above
+
+
 # --- streams ------------------------------------------------------------------------------------
 
 
