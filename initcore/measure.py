@@ -591,7 +591,7 @@ class _Tally:
     summed: whether their sum is known from elsewhere, and computed here only of scaled values.
     bounded: whether their ends are. threaded: as in ``measure``.
     low, high: the ends of all values so far, since the last ``forget``; nan if one is nan.
-    counts: how many are in each bin, and in one more: rounding can carry a value past the end.
+    counter: of the values in each bin, and in one more: rounding can carry one past the end.
     counted: whether all are, which those far outside the grid cannot be.
     """
 
@@ -604,7 +604,7 @@ class _Tally:
         self._in_float32 = _TINY < half_width < _HUGE
         # Far from zero the rounding of an index may be wider than a bin.
         self._is_near_zero = abs(grid.low + grid.high) / 2 <= 0.25 * half_width
-        self._counter = (LateCounter if threaded else Counter)(grid.bins + 1)
+        self.counter = (LateCounter if threaded else Counter)(grid.bins + 1)
         self._type = self._dtype
         self._scale, self._start = self._dtype.type(1 / grid.width), self._dtype.type(-grid.first)
         self._room: Floats = np.empty((2, 0))
@@ -622,7 +622,7 @@ class _Tally:
         self._powers: list[Floats] = []
         self.taken = self.zeros = 0
         self.counted = True
-        self._counter.clear(len(values))
+        self.counter.clear(len(values))
         low, high = ends or (self._grid.low, self._grid.high)
         self._has_zeros = low <= 0 <= high
         self._clipped = not self._is_near_zero or ends is not None
@@ -678,15 +678,18 @@ class _Tally:
         self._powers.append(powers)
         if self._has_zeros and (self._scaled or not np.minimum.reduce(squares, axis=None)):
             self.zeros += part.size - int(np.count_nonzero(part))
-        bins = squares  # no longer needed
-        # Each rounds to the dtype, see Grid.slack. In one call, torch.add takes twice as long.
-        np.multiply(part, self._scale, out=bins)
-        np.add(bins, self._start, out=bins)
-        if self._clipped:  # rounding may be wider than a bin
-            np.clip(bins, 0, self._grid.bins, out=bins)
-        self.counted &= self._counter.add(bins.reshape(-1))
+        self._bins_of(part, out=squares)  # no longer needed
+        self.counted &= self.counter.add(squares.reshape(-1))
         self.taken += part.size
         return True
+
+    def _bins_of(self, values: Floats, out: Floats) -> None:
+        """The bin each value is counted in, with a fraction."""
+        # Each rounds to the dtype, see Grid.slack. In one call, torch.add takes twice as long.
+        np.multiply(values, self._scale, out=out)
+        np.add(out, self._start, out=out)
+        if self._clipped:  # rounding may be wider than a bin
+            np.clip(out, 0, self._grid.bins, out=out)
 
     def _ends_with(self, part: Floats, squares: Floats) -> _Ends:
         """The ends of all values so far and of a part."""
@@ -713,13 +716,10 @@ class _Tally:
             raw[0] = total
         return _central(self.taken, raw / self.taken, self._shift, self._unit)
 
-    @property
-    def counts(self) -> Counts:
-        return self._counter.counts
-
     def counts_of(self, values: Floats) -> Counts:
         """How many of some values have been counted in each bin, inside the grid or not."""
-        bins = np.clip(values * self._scale + self._start, 0, self._grid.bins)
+        bins = np.empty_like(values)
+        self._bins_of(values, out=bins)
         return np.bincount(bins.astype(np.int64), minlength=self._grid.bins + 1)
 
 
@@ -810,7 +810,7 @@ class _Pass:
         """Add up what the tally holds, of values from low to high."""
         self.min, self.max = min(self.min, low), max(self.max, high)
         self.zeros += self._tally.zeros
-        self.counts += self._tally.counts
+        self.counts += self._tally.counter.counts
         if low == high:  # no rounding
             moments = moments[0], low, (0.0, 0.0, 0.0)
         self.moments = (self.moments[0] + moments[0], *_merge_moments(self.moments, moments))

@@ -616,17 +616,21 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
 
 def _may_be_norm(place: Place) -> bool:
     """Whether the class, where it is known, does not speak against a norm."""
-    owner = place.modules[-1] if place.modules else "norm"
-    return owner == "ParametrizationList" or bool(_NORM_CLASS.search(owner))
+    owner = _class_of(place)
+    return not owner or bool(_NORM_CLASS.search(owner))
 
 
 def _may_be_conv(place: Place, leaf: str) -> bool:
     """Whether a tensor of three axes or more is a kernel, and no stack of matrices or tokens."""
-    if not leaf.startswith(("weight", "kernel")):
-        return False
-    # Torch's own convolutions are known by their type, but for parametrised ones.
-    unknown = not place.modules or place.modules[-1] == "ParametrizationList"
-    return unknown or place.shape[-1] <= _LONGEST_KERNEL
+    # Torch's own convolutions are known by their type.
+    fits = not _class_of(place) or place.shape[-1] <= _LONGEST_KERNEL
+    return fits and leaf.startswith(("weight", "kernel"))
+
+
+def _class_of(place: Place) -> str:
+    """The class that holds a tensor; "" in a checkpoint, and for what a parametrisation hides."""
+    owner = place.modules[-1] if place.modules else ""
+    return "" if owner == "ParametrizationList" else owner
 
 
 def _stacked(place: Place, role: str) -> bool:
