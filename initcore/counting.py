@@ -1,13 +1,13 @@
 """Counting: how often each of many small numbers came.
 
->>> counter = Counter(4)
->>> counter.add(np.array([2.5, 0, 2]))
-True
+>>> counter = FloatCounter(4)
+>>> counter.add(np.float32([2.5, 0, 2]) + np.float32(counter.origin))
 >>> counter.counts.tolist()
 [1, 0, 2, 0]
 """
 
-from typing import Any
+import mmap
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,45 +26,56 @@ _PIECE = 2**15
 _ONES = np.ones(_PIECE, np.int16)
 
 
-class Counter:
-    """How often each number below ``size`` came, counted as they come, in the processor's cache.
+class Counter(Protocol):
+    """How often each number below some size came; ``origin`` must have been added to all."""
+
+    origin: float
+
+    def clear(self, room: int) -> None:
+        """Begin anew, with room for so many numbers."""
+
+    def add(self, numbers: Numbers) -> None:
+        """Count a flat array, which is used up."""
+
+    @property
+    def counts(self) -> Counts:
+        """Of all numbers so far; the next change them."""
+
+
+class _CacheCounter:
+    """Counts numbers as they come, in the processor's cache.
 
     ``torch.bincount`` adds to counts of 64 bits, which leave the nearest cache, and takes twice as
     long where the numbers are spread over 32,768. Here counts are of 16 bits, emptied in time. What
     adds is the product of a sparse matrix of ones, whose row indices are the numbers, with a
-    vector.
+    vector. It does not look where it writes: ``everything`` has a count for all that can come, of
+    which those from ``first`` on are asked for.
     """
 
-    def __init__(self, size: int) -> None:
-        self._few = np.zeros(size, np.int16)
+    def __init__(self, everything: npt.NDArray[np.int16], first: int, size: int) -> None:
+        self._everything, self._first = everything, first
+        self._few = everything[first : first + size]
         self._many: Counts = np.zeros(size, np.int64)
-        self._index, self._ends = np.empty(_PIECE, np.int32), np.zeros(2, np.int32)
+        self._ends = np.zeros(2, np.int32)
 
-    def clear(self, room: int = 0) -> None:
-        """Begin anew, with room for so many numbers, which this counter does not need."""
+    def clear(self, room: int) -> None:
         self._few[:] = self._many[:] = 0
 
-    def add(self, numbers: Numbers) -> bool:
-        """Count a flat array, floats without their fraction.
-
-        False if a number is out of range, or nan: until cleared the counts are of no use then.
-        """
-        for start in range(0, len(numbers), _PIECE):
-            piece = numbers[start : start + _PIECE]
-            index = self._index[: len(piece)]
-            np.copyto(index, piece, casting="unsafe")
-            # The product does not look where it writes. Negative numbers read as large ones.
-            if np.maximum.reduce(index.view(np.uint32)) >= len(self._few):
-                return False
+    def _count(self, index: npt.NDArray[np.int32]) -> None:
+        """Count indices of ``everything``."""
+        ends, everything, few = self._ends, self._everything, self._few
+        for start in range(0, len(index), _PIECE):
+            piece = index[start : start + _PIECE]
             if csc_matvec is None:
-                self._many += np.bincount(index, minlength=len(self._few))
+                asked = piece - self._first
+                asked = asked[(asked >= 0) & (asked < len(few))]
+                self._many += np.bincount(asked, minlength=len(few))
                 continue
-            self._ends[1] = len(piece)
-            csc_matvec(len(self._few), 1, self._ends, index, _ONES, _ONES, self._few)
+            ends[1] = len(piece)
+            csc_matvec(len(everything), 1, ends, piece, _ONES, _ONES, everything)
             # Counts of half of what 16 bits hold read as below zero.
-            if np.minimum.reduce(self._few) < 0:
+            if np.minimum.reduce(few) < 0:
                 self._empty()
-        return True
 
     def _empty(self) -> None:
         self._many += self._few.view(np.uint16)
@@ -72,32 +83,68 @@ class Counter:
 
     @property
     def counts(self) -> Counts:
-        """Of all numbers so far; the next change them."""
         self._empty()
         return self._many
 
 
-class LateCounter(Counter):
+class FloatCounter(_CacheCounter):
+    """Counts floats without their fraction; those out of range, and nan, are left out.
+
+    With ``origin`` added, a power of two, the leading bits of a float32 tell the numbers apart:
+    sign, exponent and some of the fraction. Whatever floats come, there is a count for each such
+    pattern. Memory of those that never come is not taken: the system gives it when it is written.
+    """
+
+    def __init__(self, size: int) -> None:
+        places = (size - 1).bit_length()
+        self.origin = 2.0**places
+        self._dropped = 23 - places
+        everything = np.frombuffer(mmap.mmap(-1, 2 << 9 + places), np.int16)
+        super().__init__(everything, (127 + places) << places, size)
+
+    def add(self, numbers: Numbers) -> None:
+        if numbers.itemsize != 4:
+            numbers = numbers.astype(np.float32)
+        bits = numbers.view(np.uint32)
+        np.right_shift(bits, self._dropped, out=bits)
+        self._count(bits.view(np.int32))
+
+
+class PatternCounter(_CacheCounter):
+    """Counts the patterns of 16 bits, given as uint16."""
+
+    origin = 0.0
+
+    def __init__(self) -> None:
+        super().__init__(np.zeros(2**16, np.int16), 0, 2**16)
+
+    def add(self, numbers: Numbers) -> None:
+        for start in range(0, len(numbers), _PIECE):
+            self._count(numbers[start : start + _PIECE].astype(np.int32))
+
+
+class LateCounter:
     """A counter for one of several threads: it keeps the numbers, and counts them at once.
 
-    A call of the other may wait for the interpreter's lock, and it makes many. Numbers out of range
-    are not looked for: the counts are of no use then.
+    A call of the others may wait for the interpreter's lock, and they make many. Floats are counted
+    without their fraction; if some are out of range, the counts are of no use.
     """
+
+    origin = 0.0
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._index: Numbers = np.empty(0, np.int16 if size <= 2**15 else np.int32)
         self._taken = 0
 
-    def clear(self, room: int = 0) -> None:
+    def clear(self, room: int) -> None:
         if len(self._index) < room:
             self._index = np.empty(room, self._index.dtype)
         self._taken = 0
 
-    def add(self, numbers: Numbers) -> bool:
+    def add(self, numbers: Numbers) -> None:
         at, self._taken = self._taken, self._taken + len(numbers)
         np.copyto(self._index[at : self._taken], numbers, casting="unsafe")
-        return True
 
     @property
     def counts(self) -> Counts:

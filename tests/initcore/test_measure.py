@@ -349,6 +349,23 @@ def test_values_off_the_grid_are_counted_on_their_side(dtype, far, shape):
     assert_measured_exactly(m, tensor)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_values_at_the_ends_of_a_grid_are_inside(seed):
+    """Rounding carries their bins past the first and the last."""
+    rng = np.random.default_rng(seed)
+    bins = int(rng.integers(2, 2**15))
+    grid = Grid(int(rng.uniform(-20, 20) * bins), bins, 10 ** rng.uniform(-6, 2))
+    low, high = np.float32([grid.low, grid.high])
+    if float(low) < grid.low:
+        low = np.nextafter(low, np.float32(np.inf))
+    if float(high) >= grid.high:
+        high = np.nextafter(high, np.float32(-np.inf))
+    m = measure(torch.tensor([low, high] * 50), grid)
+    assert (m.below, m.above, m.counts.sum(), m.min, m.max) == (0, 0, 100, low, high)
+    middle = np.arange(len(m.counts)) > grid.bins / 2
+    assert (m.counts[~middle].sum(), m.counts[middle].sum()) == (50, 50)
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_counts_of_16_bit_types_are_exact(dtype):
     tensor = normal(20_000, dtype=DTYPES[dtype])
