@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from initcore.measure import (
     grid_to_grow,
     measure,
     measure_stream,
+    workers,
 )
 from initcore.schemes import Init
 
@@ -711,6 +713,17 @@ def test_progress_rises_in_the_callers_thread():
     assert shares == sorted(shares)
     assert shares[0] >= 0
     assert shares[-1] <= 1
+
+
+def test_workers_shorten_the_wait_for_the_lock_while_any_are_there():
+    before = sys.getswitchinterval()
+    with workers(1):
+        short = sys.getswitchinterval()
+        assert short < before
+        with workers(2):
+            assert sys.getswitchinterval() == short
+        assert sys.getswitchinterval() == short
+    assert sys.getswitchinterval() == before
 
 
 def test_an_error_of_the_measuring_thread_reaches_the_caller():
