@@ -246,6 +246,30 @@ class _Named:
     complexity: int
 
 
+# No kernel is longer: a tensor with longer axes behind its first two is a stack of matrices.
+_LONGEST_KERNEL = 31
+
+
+def _readings(slot: Slot) -> list[tuple[Slot, str]]:
+    """The slot as torch reads its fans and as one may, each with what to say of it."""
+    readings, layer = [(slot, "")], slot.layer
+    # An embedding's effective fans describe a lookup, which has no scale to keep.
+    if layer.fans_note and layer.slug != "embedding":
+        other: Layer = _Effective(layer.slug, layer.size, layer.groups)
+        fans = f"fan_in {other.fan_in:,}, fan_out {other.fan_out:,}"
+        readings.append((Slot(other, slot.role), f" at the effective fans ({fans})"))
+    if _is_stack(slot.shape):
+        rows, columns = slot.shape[-2:]
+        one = Slot(Layer("linear", (columns, rows)), "weight")
+        readings.append((one, f" of each {rows:,} × {columns:,}"))
+    return readings
+
+
+def _is_stack(shape: tuple[int, ...]) -> bool:
+    """Whether the last two axes are a matrix of many, as of the experts of a mixture."""
+    return min(shape[2:], default=0) > _LONGEST_KERNEL
+
+
 # Any layer's bias will do for a scheme that asks for no fan; only the default does.
 _ANY_SLOT = Slot(Layer("linear", (7, 3)), "bias")
 
@@ -258,28 +282,21 @@ def _named(slot: Slot | None) -> tuple[_Named, ...]:
     """
     if slot is None:
         return tuple(named for named in _named(_ANY_SLOT) if named.scheme.slug != "default")
-    slots = [(slot, "")]
-    layer = slot.layer
-    # An embedding's effective fans describe a lookup, which has no scale to keep.
-    if layer.fans_note and layer.slug != "embedding":
-        slots.append(
-            (Slot(_Effective(layer.slug, layer.size, layer.groups), slot.role), "effective")
-        )
+    readings = _readings(slot)
     found = []
     for scheme in schemes().values():
         if scheme.why_not(slot):
             continue
         seen: list[Law] = []
         for params in _choices(scheme):
-            for place, note in slots:
+            for place, note in readings:
+                if note and scheme.slug == "default":  # of a layer as torch reads it
+                    continue
                 law = scheme.law(place, params)
                 if any(_same(law, other) for other in seen):
                     continue
                 seen.append(law)
-                label = _label(scheme, params)
-                if note:
-                    fans = f"fan_in {place.layer.fan_in:,}, fan_out {place.layer.fan_out:,}"
-                    label += f" at the effective fans ({fans})"
+                label = _label(scheme, params) + note
                 complexity = _complexity(scheme, params) + bool(note)
                 drawn = Init(scheme.slug, params).call(slot).takes_generator
                 family, discrete = _family_of(law), law.is_discrete
@@ -736,6 +753,16 @@ def _orthogonal(matrix: Tensor) -> Estimate | None:
     return Estimate(gain, gain * tolerance / 2)
 
 
+def _orthogonal_all(matrices: Tensor) -> Estimate | None:
+    """The gain that all of several matrices have, each orthogonal, else None."""
+    first = _orthogonal(matrices[0])
+    for matrix in matrices[1:]:
+        other = _orthogonal(matrix) if first else None
+        if not first or not other or abs(other.value - first.value) > 2 * first.error:
+            return None
+    return first
+
+
 # --- putting it together ------------------------------------------------------------------------
 
 
@@ -980,10 +1007,14 @@ def _look_at_matrix(case: _Case) -> Identification | None:
     shape = tuple(case.tensor.shape)
     if len(shape) < 2:
         return None
-    matrix = case.tensor.reshape(shape[0], -1)
-    gain = _orthogonal(matrix)
-    if gain is not None:
-        params = {"gain": gain}
+    readings = [case.tensor.reshape(1, shape[0], -1)]
+    if _is_stack(shape):
+        readings.append(case.tensor.reshape(-1, *shape[-2:]))
+    for matrices in readings:
+        gain = _orthogonal_all(matrices)
+        if gain is None:
+            continue
+        params, matrix = {"gain": gain}, matrices[0]
         # Unlike a std, the gain is known to rounding: it alone decides.
         near = max(NEGLIGIBLE_STD, 4 * gain.error / gain.value)
         schemes = tuple(
@@ -991,9 +1022,10 @@ def _look_at_matrix(case: _Case) -> Identification | None:
             for candidate in _candidates(case.m, case.slot, {"orthogonal"})
             if abs(candidate.law.std * math.sqrt(max(matrix.shape)) / gain.value - 1) <= near
         ) or _fitted_scheme(case, "orthogonal", params)
+        several = f", each of {len(matrices):,}" if len(matrices) > 1 else ""
         sentence = (
-            f"{number(gain.value)} × an orthogonal matrix, {matrix.shape[0]} × {matrix.shape[1]}: "
-            "all singular values are equal."
+            f"{number(gain.value)} × an orthogonal matrix, {matrix.shape[0]} × {matrix.shape[1]}"
+            f"{several}: all singular values are equal."
         )
         if case.m.zeros > max(matrix.shape):
             schemes = ()

@@ -155,6 +155,38 @@ def test_effective_fans_are_candidates_and_said():
     assert not any("kaiming_normal(mode='fan_out') at" in x for x in labels(at_torchs))
 
 
+STACKED = ["xavier_uniform", "xavier_normal", "kaiming_normal", "lecun_uniform", "orthogonal"]
+
+
+@pytest.mark.parametrize("slug", STACKED)
+@pytest.mark.parametrize("shape", [(6, 64, 160), (5, 160, 64), (2, 3, 64, 96)])
+def test_matrices_of_a_stack_are_told_from_the_stack(slug, shape):
+    """As of the experts of a mixture, each drawn on its own or, a known slip, all at once."""
+    one = Layer("linear", (shape[-1], shape[-2]))
+    each = [draw(one, slug, seed=seed).weight for seed in range(math.prod(shape[:-2]))]
+    found = identify(torch.stack(each).reshape(shape))
+    assert f"{slug} of each {shape[-2]} × {shape[-1]}" in labels(found)
+    assert all("of each" in label for label in labels(found))
+    assert found.torch_draw is (None if slug == "orthogonal" else True)
+    whole = identify(draw(layer_of(shape), slug).weight)
+    assert slug in labels(whole)
+    assert not any("of each" in label for label in labels(whole))
+
+
+def test_orthogonal_matrices_of_a_stack_share_a_gain():
+    one = Layer("linear", (128, 64))
+    stack = torch.stack([draw(one, "orthogonal", seed=seed).weight for seed in range(4)])
+    assert "each of 4" in identify(stack).sentence
+    stack[2] *= 1.5
+    assert identify(stack).family != "orthogonal"
+
+
+def test_no_kernel_is_a_stack():
+    layer = Layer("conv2d", (64, 96, 31))
+    assert not any("of each" in label for label in labels(identify(draw(layer, "default").weight)))
+    assert not any("of each" in named.label for named in _named(Slot(layer, "weight")))
+
+
 def test_fitted_parameters_only_where_no_named_scheme_fits():
     found = identify(normal(100, 100, std=0.0137))
     (only,) = found.schemes
