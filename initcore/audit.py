@@ -121,7 +121,9 @@ class Audit:
             state.append(f"{self.at_init} at initialisation{self._doubt}")
         if self.trained:
             state.append(f"{self.trained} trained or something else")
-        if untold := sum(row.state == "unknown" for row in self.tensors):
+        if untold := sum(
+            row.state == "unknown" and row.study.place.role != "buffer" for row in self.tensors
+        ):
             state.append(f"{untold} not to be told")
         held = f" Held against {self.recipe.title}." if self.recipe else ""
         if self.chosen and self.recipe:

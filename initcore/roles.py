@@ -376,6 +376,7 @@ _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         _ends(
             "wpe",
+            "w_pos",
             r"pos(?:ition(?:al)?)?_emb(?:ed(?:ding)?)?s?(?:_(?:table|height|width|h|w|x|y|t|\d))?",
             "embed_positions",
         ),
@@ -412,6 +413,7 @@ _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
             "embeddings?",
             "tok_emb",
             "embed",
+            "w_e",
         ),
         "embedding",
     ),
@@ -426,6 +428,7 @@ _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
             "score",
             "qa_outputs",
             "unembed",
+            "w_u",
             r"head(?:s\.head|\.fc|_dist)?",
             r"cls\.predictions\.decoder",
         ),
@@ -467,10 +470,11 @@ _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
             r"intermediate\.dense",
             "ff_proj",
             "pwconv1",
+            r"mlp\.w_in",
         ),
         "mlp_in",
     ),
-    (_ends("down_proj", "dense_4h_to_h", "pwconv2"), "mlp_out"),
+    (_ends("down_proj", "dense_4h_to_h", "pwconv2", r"mlp\.w_out"), "mlp_out"),
 )
 _WITHIN: tuple[tuple[re.Pattern[str], str], ...] = (
     (_ends("fc_?1", "fc_2", "linear1", "lin1", "w1", "w3"), "mlp_in"),
@@ -479,8 +483,10 @@ _WITHIN: tuple[tuple[re.Pattern[str], str], ...] = (
     (_ends("c_proj", "proj", "[23]", after=_MLP), "mlp_out"),
 )
 _INSIDE = re.compile(f"{_ATTENTION}|{_MLP}")
-# Names of GPT-2's Conv1D, which stores (in, out); a Linear of the same name stores (out, in).
-_CONV1D = _ends("c_attn", "c_fc", "c_proj", "q_attn")
+# Names of GPT-2's Conv1D, which stores (in, out); a Linear of the same name stores (out, in). And
+# those of TransformerLens and of transformers written after it, which do so too.
+_CONV1D = _ends("c_attn", "c_fc", "c_proj", "q_attn", r"mlp\.w_(?:in|out)", "w_u")
+_BIASES = re.compile(r"b_(?:[qkvou]|in|out)$")
 _TRANSPOSED_CONV = re.compile(r"conv_?t(?:ranspose)?\w*\d?$|deconv|up_?conv|transposed?_?conv")
 _DEPTHWISE = re.compile(r"(?:^|[._])(?:conv_)?dw(?:_?conv)?(?:[._\d]|$)|depth_?wise")
 
@@ -583,7 +589,7 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
     if path in beside.tables and leaf in {"weight", "bias"}:
         return "norm_bias" if leaf == "bias" else "norm"
     if rank <= 1 and norm and leaf not in {"running_mean", "running_var", "num_batches_tracked"}:
-        return "norm_bias" if leaf in {"bias", "beta"} else "norm"
+        return "norm_bias" if leaf in {"bias", "beta", "b"} else "norm"
     if leaf == "bias" and rank != 2:
         return "bias" if rank < 2 else "buffer"
     role = next((role for pattern, role in _PARAMETERS if pattern.search(path)), None)
@@ -591,7 +597,7 @@ def _inferred(place: Place, path: str, leaf: str, beside: _Beside) -> str:
         return role
     if leaf not in {"weight", "bias"} and _LEARNED.match(leaf):
         return "token"
-    if leaf.endswith("_bias") and (rank <= 1 or "expert" in path):
+    if (leaf.endswith("_bias") and (rank <= 1 or "expert" in path)) or _BIASES.match(leaf):
         return "bias"
     if rank >= 2:
         parent, _, last = path.rpartition(".")
@@ -699,7 +705,7 @@ def _is_transposed(place: Place, d: int | None) -> bool:
     """Whether a matrix is stored as (in, out), where its shape and the model's d tell."""
     if d is None or len(place.shape) < 2 or place.shape[-1] == place.shape[-2]:
         return False
-    inputs_first = place.role in {"q", "k", "v", "qkv", "mlp_in"}
+    inputs_first = place.role in {"q", "k", "v", "qkv", "mlp_in", "head"}
     axis = -2 if inputs_first else -1
     other = -1 if inputs_first else -2
     return place.shape[axis] == d != place.shape[other]

@@ -509,6 +509,7 @@ def test_a_buffer_or_a_single_number_may_be_infinite():
 
     module = Masked()
     assert codes(audit(module)) == []
+    assert "not to be told" not in audit(module).sentence
     assert codes(audit({"clip.input_max": torch.tensor(math.inf)})) == []
     assert codes(audit({"logit_scale": torch.tensor(math.nan)}), "error") == ["garbage"]
     module.running_var[3] = math.nan

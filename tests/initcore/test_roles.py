@@ -71,6 +71,28 @@ FAMILIES = {
         ),
         "_orig_mod.lm_head.weight": ((V, D), "head"),
     },
+    "transformer_lens": {
+        "embed.W_E": ((V, D), "embedding"),
+        "pos_embed.W_pos": ((T, D), "positions"),
+        **blocks_of(
+            "blocks.{}.",
+            {
+                "ln1.w": ((D,), "norm"),
+                "ln1.b": ((D,), "norm_bias"),
+                "attn.W_Q": ((4, D, 8), "other"),  # of all heads
+                "attn.W_O": ((4, 8, D), "other"),
+                "attn.b_Q": ((4, 8), "bias"),
+                "attn.b_O": ((D,), "bias"),
+                "mlp.W_in": ((D, F), "mlp_in"),
+                "mlp.b_in": ((F,), "bias"),
+                "mlp.W_out": ((F, D), "mlp_out"),
+                "mlp.b_out": ((D,), "bias"),
+            },
+        ),
+        "ln_final.w": ((D,), "norm"),
+        "unembed.W_U": ((D, V), "head"),
+        "unembed.b_U": ((V,), "bias"),
+    },
     "bert": {
         "bert.embeddings.position_ids": ((1, T), "buffer"),
         "bert.embeddings.word_embeddings.weight": ((V, D), "embedding"),
@@ -387,6 +409,9 @@ def test_biases_belong_to_the_layer_of_their_weight(family):
         ("gpt2, transformers", "lm_head.weight", (D, V), False),
         ("nanogpt, compiled", "_orig_mod.transformer.h.0.mlp.c_fc.weight", (D, 4 * D), False),
         ("nanogpt, compiled", "_orig_mod.transformer.h.0.attn.c_proj.weight", (D, D), False),
+        ("transformer_lens", "blocks.0.mlp.W_in", (D, F), True),
+        ("transformer_lens", "blocks.1.mlp.W_out", (F, D), True),
+        ("transformer_lens", "unembed.W_U", (D, V), True),
         ("t5", "encoder.block.0.layer.0.SelfAttention.q.weight", (D, 64), False),
         ("gpt-oss, stacked experts", "model.layers.0.mlp.experts.down_proj", (F, D), True),
         (
