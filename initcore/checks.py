@@ -696,8 +696,11 @@ _PAIRS = (
     ("linear", "linear"),
     ("linear", "head"),
 )
-# What multiplies a branch entry by entry is no matrix, whatever its shape.
-_MULTIPLIER = re.compile(r"(?:^|[._])(?:alpha|beta|gamma|scale|gain|temperature)s?_?\d?$")
+# What multiplies a branch entry by entry is no matrix, whatever its shape; perhaps of an adapter,
+# whose name comes last.
+_MULTIPLIER = re.compile(
+    r"(?:^|[._])(?:alpha|beta|gamma|scale|gain|temperature)s?_?\d?(?:\.(?!weight$|bias$)\w+)?$"
+)
 
 
 def _check_zeros(model: Model) -> Iterator[Finding]:

@@ -345,6 +345,8 @@ def _ends(*names: str, after: str = r"(?:^|\.)") -> re.Pattern[str]:
 _PARAMETERS: tuple[tuple[re.Pattern[str], str], ...] = (
     (_ends(r"lora_(?:embedding_)?a(?:\.\w+)?"), "lora_a"),
     (_ends(r"lora_(?:embedding_)?b(?:\.\w+)?"), "lora_b"),
+    # Vectors of Householder reflections, which begin in equal pairs: those cancel.
+    (_ends(r"hra_u(?:\.\w+)?"), "other"),
     (
         _ends(
             *STATISTICS,

@@ -561,10 +561,18 @@ def test_learned_tokens_are_no_matrix_but_equal_ones_stay_equal():
     assert codes(audit({"cls_token": torch.ones(1, 1, 256)})) == []
 
 
-@pytest.mark.parametrize("name", ["alpha", "scale", "blocks.0.gamma_2"])
+@pytest.mark.parametrize("name", ["alpha", "scale", "blocks.0.gamma_2", "a.randlora_gamma.default"])
 def test_what_multiplies_a_branch_may_be_constant(name):
     assert codes(audit({name: torch.full((4, 64), 1e-4)}), "error") == []
-    assert codes(audit({"proj.weight": torch.full((4, 64), 1e-4)}), "error") == ["constant"]
+    for matrix in ("proj.weight", "alpha.weight"):
+        assert codes(audit({matrix: torch.full((4, 64), 1e-4)}), "error") == ["constant"]
+
+
+def test_reflections_that_cancel_begin_as_equal_pairs():
+    half = torch.empty(64, 4).uniform_(-0.1, 0.1, generator=generator())
+    pairs = half.repeat_interleave(2, dim=1)
+    assert codes(audit({"layer.hra_u.default": pairs})) == []
+    assert codes(audit({"layer.weight": pairs}), "error") == ["rows"]
 
 
 def test_equal_rows_of_values_in_order_are_set_on_purpose():
