@@ -53,7 +53,7 @@ from initcore.laws import (
     ZeroInflated,
     number,
 )
-from initcore.layers import Layer
+from initcore.layers import LONGEST_KERNEL, Layer
 from initcore.measure import Floats, HalfGrid, Measurement, measure
 from initcore.schemes import Init, Scheme, Slot, Value, get_scheme, schemes
 
@@ -246,10 +246,6 @@ class _Named:
     complexity: int
 
 
-# No kernel is longer: a tensor with longer axes behind its first two is a stack of matrices.
-_LONGEST_KERNEL = 31
-
-
 def _readings(slot: Slot) -> list[tuple[Slot, str]]:
     """The slot as torch reads its fans and as one may, each with what to say of it."""
     readings, layer = [(slot, "")], slot.layer
@@ -258,7 +254,7 @@ def _readings(slot: Slot) -> list[tuple[Slot, str]]:
         other: Layer = _Effective(layer.slug, layer.size, layer.groups)
         fans = f"fan_in {other.fan_in:,}, fan_out {other.fan_out:,}"
         readings.append((Slot(other, slot.role), f" at the effective fans ({fans})"))
-    if _is_stack(slot.shape):
+    if layer.slug.startswith("conv") and _is_stack(slot.shape):
         rows, columns = slot.shape[-2:]
         one = Slot(Layer("linear", (columns, rows)), "weight")
         readings.append((one, f" of each {rows:,} × {columns:,}"))
@@ -267,7 +263,7 @@ def _readings(slot: Slot) -> list[tuple[Slot, str]]:
 
 def _is_stack(shape: tuple[int, ...]) -> bool:
     """Whether the last two axes are a matrix of many, as of the experts of a mixture."""
-    return min(shape[2:], default=0) > _LONGEST_KERNEL
+    return min(shape[2:], default=0) > LONGEST_KERNEL
 
 
 # Any layer's bias will do for a scheme that asks for no fan; only the default does.

@@ -55,6 +55,9 @@ _BY_SLUG = {kind.slug: kind for kind in LAYERS}
 
 DEFAULT_KERNEL = 3
 MAX_SIZE = 10**9
+# Hardly any kernel is longer. Where the axes behind the first two are, a tensor rather holds many
+# matrices, as RGCN's weight (relations, in, out) and the experts of a mixture do.
+LONGEST_KERNEL = 31
 
 
 def layer_kind(slug: str) -> LayerKind:

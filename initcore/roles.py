@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from initcore.errors import InitError
-from initcore.layers import Layer
+from initcore.layers import LONGEST_KERNEL, Layer
 
 # Weights of a layer that mixes its inputs; the names say what for.
 MATRICES = (
@@ -397,10 +397,8 @@ _LEARNED = re.compile(
 _NORM = re.compile(
     r"(?:^|[._])(?:ln|bn|(?:layer|batch|group|instance|rms)_?norm|norm)(?:[_\d]|$)[^.]*$|norm\d?$"
 )
-# Of classes that are not torch's: what a norm is called, and how long a kernel may be before it is
-# rather an axis of matrices, as of RGCN's weight (relations, in, out).
+# What a norm is called, of classes that are not torch's.
 _NORM_CLASS = re.compile(r"norm|bn|ln|affine|scale", re.IGNORECASE)
-_LONGEST_KERNEL = 31
 _MATRIX_NAMES: tuple[tuple[re.Pattern[str], str], ...] = (
     (_ends(r"(?:rel(?:ative)?_)?attention_bias"), "relative_bias"),
     (
@@ -631,7 +629,7 @@ def _may_be_norm(place: Place) -> bool:
 def _may_be_conv(place: Place, leaf: str) -> bool:
     """Whether a tensor of three axes or more is a kernel, and no stack of matrices or tokens."""
     # Torch's own convolutions are known by their type.
-    fits = not _class_of(place) or place.shape[-1] <= _LONGEST_KERNEL
+    fits = not _class_of(place) or place.shape[-1] <= LONGEST_KERNEL
     return fits and leaf.startswith(("weight", "kernel"))
 
 

@@ -184,7 +184,8 @@ def test_orthogonal_matrices_of_a_stack_share_a_gain():
 def test_no_kernel_is_a_stack():
     layer = Layer("conv2d", (64, 96, 31))
     assert not any("of each" in label for label in labels(identify(draw(layer, "default").weight)))
-    assert not any("of each" in named.label for named in _named(Slot(layer, "weight")))
+    for other in (layer, Layer("bilinear", (64, 64, 32))):
+        assert not any("of each" in named.label for named in _named(Slot(other, "weight")))
 
 
 def test_fitted_parameters_only_where_no_named_scheme_fits():
