@@ -21,9 +21,10 @@ except ImportError:  # no public part of scipy: it may move
 Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[Any]
 
-# As many numbers at once: with so many more, no count that was below half of 16 bits leaves them.
+_MOST = 2**16 - 1
+_ONES = np.ones(_MOST, np.uint16)
+# So many patterns are read as indices at once.
 _PIECE = 2**15
-_ONES = np.ones(_PIECE, np.int16)
 
 
 class Counter(Protocol):
@@ -46,40 +47,47 @@ class _CacheCounter:
     """Counts numbers as they come, in the processor's cache.
 
     ``torch.bincount`` adds to counts of 64 bits, which leave the nearest cache, and takes twice as
-    long where the numbers are spread over 32,768. Here counts are of 16 bits, emptied in time. What
-    adds is the product of a sparse matrix of ones, whose row indices are the numbers, with a
-    vector. It does not look where it writes: ``everything`` has a count for all that can come, of
-    which those from ``first`` on are asked for.
+    long where the numbers are spread over 32,768. Here counts are of 16 bits, emptied in time: the
+    largest says how many more numbers may come before the next look at it. What adds is the product
+    of a sparse matrix of ones, whose row indices are the numbers, with a vector. It does not look
+    where it writes: ``everything`` has a count for all that can come, of which those from ``first``
+    on are asked for.
     """
 
-    def __init__(self, everything: npt.NDArray[np.int16], first: int, size: int) -> None:
+    def __init__(self, everything: npt.NDArray[np.uint16], first: int, size: int) -> None:
         self._everything, self._first = everything, first
         self._few = everything[first : first + size]
         self._many: Counts = np.zeros(size, np.int64)
         self._ends = np.zeros(2, np.int32)
+        self._left = _MOST
 
     def clear(self, room: int) -> None:
         self._few[:] = self._many[:] = 0
+        self._left = _MOST
 
     def _count(self, index: npt.NDArray[np.int32]) -> None:
         """Count indices of ``everything``."""
-        ends, everything, few = self._ends, self._everything, self._few
-        for start in range(0, len(index), _PIECE):
-            piece = index[start : start + _PIECE]
+        ends, everything, few, start = self._ends, self._everything, self._few, 0
+        while start < len(index):
+            if not self._left:
+                self._left = _MOST - int(np.maximum.reduce(few))
+                if self._left < _MOST // 2:
+                    self._empty()
+            piece = index[start : start + self._left]
+            start += len(piece)
+            self._left -= len(piece)
             if csc_matvec is None:
                 asked = piece - self._first
                 asked = asked[(asked >= 0) & (asked < len(few))]
-                self._many += np.bincount(asked, minlength=len(few))
-                continue
-            ends[1] = len(piece)
-            csc_matvec(len(everything), 1, ends, piece, _ONES, _ONES, everything)
-            # Counts of half of what 16 bits hold read as below zero.
-            if np.minimum.reduce(few) < 0:
-                self._empty()
+                few += np.bincount(asked, minlength=len(few)).astype(np.uint16)
+            else:
+                ends[1] = len(piece)
+                csc_matvec(len(everything), 1, ends, piece, _ONES, _ONES, everything)
 
     def _empty(self) -> None:
-        self._many += self._few.view(np.uint16)
+        self._many += self._few
         self._few[:] = 0
+        self._left = _MOST
 
     @property
     def counts(self) -> Counts:
@@ -99,7 +107,7 @@ class FloatCounter(_CacheCounter):
         places = (size - 1).bit_length()
         self.origin = 2.0**places
         self._dropped = 23 - places
-        everything = np.frombuffer(mmap.mmap(-1, 2 << 9 + places), np.int16)
+        everything = np.frombuffer(mmap.mmap(-1, 2 << 9 + places), np.uint16)
         super().__init__(everything, (127 + places) << places, size)
 
     def add(self, numbers: Numbers) -> None:
@@ -116,7 +124,7 @@ class PatternCounter(_CacheCounter):
     origin = 0.0
 
     def __init__(self) -> None:
-        super().__init__(np.zeros(2**16, np.int16), 0, 2**16)
+        super().__init__(np.zeros(2**16, np.uint16), 0, 2**16)
 
     def add(self, numbers: Numbers) -> None:
         for start in range(0, len(numbers), _PIECE):
