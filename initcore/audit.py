@@ -72,13 +72,14 @@ class Audit:
     chosen: tuple[Agreement, ...] = ()
 
     @property
+    def _drawn(self) -> list[Audited]:
+        """All tensors but buffers, which are computed or set."""
+        return [row for row in self.tensors if row.study.place.role != "buffer"]
+
+    @property
     def parameters(self) -> int:
         """Values in all tensors, a tied one counted once, buffers left out."""
-        return sum(
-            row.study.entry.count
-            for row in self.tensors
-            if not row.study.tied and row.study.place.role != "buffer"
-        )
+        return sum(row.study.entry.count for row in self._drawn if not row.study.tied)
 
     def count(self, severity: Severity) -> int:
         return sum(finding.severity == severity for finding in self.findings)
@@ -97,11 +98,7 @@ class Audit:
 
     @property
     def _doubt(self) -> str:
-        doubtful = sum(
-            row.state == "at init" and row.torch_draw is False
-            for row in self.tensors
-            if row.study.place.role != "buffer"  # computed, not drawn
-        )
+        doubtful = sum(row.state == "at init" and row.torch_draw is False for row in self._drawn)
         if not doubtful:
             return ""
         which = "" if doubtful == self.at_init else f"{doubtful} of them "
@@ -121,9 +118,7 @@ class Audit:
             state.append(f"{self.at_init} at initialisation{self._doubt}")
         if self.trained:
             state.append(f"{self.trained} trained or something else")
-        if untold := sum(
-            row.state == "unknown" and row.study.place.role != "buffer" for row in self.tensors
-        ):
+        if untold := sum(row.state == "unknown" for row in self._drawn):
             state.append(f"{untold} not to be told")
         held = f" Held against {self.recipe.title}." if self.recipe else ""
         if self.chosen and self.recipe:

@@ -21,6 +21,7 @@ except ImportError:  # no public part of scipy: it may move
 Counts = npt.NDArray[np.int64]
 Numbers = npt.NDArray[Any]
 
+# The largest count of 16 bits.
 _MOST = 2**16 - 1
 _ONES = np.ones(_MOST, np.uint16)
 # So many patterns are read as indices at once.

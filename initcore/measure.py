@@ -877,7 +877,7 @@ class _Pass:
 
     def result(self) -> Measurement:
         if self._patterns is not None:
-            return self._half_result(self.counts)
+            return self._half_result()
         seen = self.moments[0] > 0
         counts = self.counts[1:-1].copy()
         counts[[0, -1]] += self.counts[[0, -1]]
@@ -896,11 +896,11 @@ class _Pass:
             above=self.above,
         )
 
-    def _half_result(self, patterns: Counts) -> Measurement:
+    def _half_result(self) -> Measurement:
         values, place = _half_table(self.dtype)
         finite = place >= 0
         counts = np.bincount(
-            place[finite], weights=patterns[finite].astype(float), minlength=len(values)
+            place[finite], weights=self.counts[finite].astype(float), minlength=len(values)
         ).astype(np.int64)
         n = int(counts.sum())
         present = np.flatnonzero(counts)
