@@ -342,9 +342,10 @@ four dtypes, then on the weights of ReLU networks of widths {", ".join(map(str, 
 {STEPS} steps of training on three synthetic tasks; “moved” is ‖W − W₀‖ ÷ ‖W₀‖. A weight is
 recognised by its law when it is called none or a mixture. A normal to which training has added
 little, in no special direction, is still a normal, and no test of its law can tell. Its bits can:
-torch's CPU generator draws from a lattice (`initcore.grain`), which the smallest step leaves. So
-does a draw on a GPU or by another library, though, which is why bits alone make no weight “none”:
-`identify` then leaves open which of the two it is, unless there is evidence of the other kind.
+torch's generators draw from lattices (`initcore.grain`), which the smallest step leaves. Another
+library's draws are on none, though, nor can small normals drawn on a GPU be known, which is why
+bits alone make no weight “none”: `identify` then leaves open which of the two it is, unless there
+is evidence of the other kind.
 
 The true scheme counts as in the set when a candidate of its name has its std within chance and 1 %,
 or, for schemes of free parameters, when the family's own parameters are that near.

@@ -228,6 +228,7 @@ def _identified_dict(found: Identification) -> dict[str, Any]:
         },
         "confidence": found.confidence,
         "torch_draw": found.torch_draw,
+        "drawn_on": found.drawn_on,
         "strays": found.strays,
         "sentence": found.sentence,
         "notes": list(found.notes),

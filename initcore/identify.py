@@ -108,10 +108,10 @@ class Identification:
         coincides at this shape stands together.
     confidence: "certain", "likely" or "cannot tell".
     sentence: all this for people. notes: spikes, denormals, zero rows, blocks, structure.
-    torch_draw: whether the values are, bit for bit, a draw of torch's CPU generator, untouched
-        since (of a normal, the scale aside where it is no scheme's to the bit, and about 0 or a
-        round mean); False if they were drawn elsewhere or changed a little, None where that cannot
-        be told, see ``initcore.grain``.
+    drawn_on: "CPU" or "CUDA" where the values are, bit for bit, a draw of torch's generator there,
+        untouched since (of a normal, the scale aside where it is no scheme's to the bit, and about
+        0 or a round mean); "" if they were drawn elsewhere or changed a little, None where that
+        cannot be told, see ``initcore.grain``.
     named: whether a recorded scheme gives the scale; False where ``schemes`` has but the family's
         own, with its parameters read off the values.
     measurement: of the tensor; of all but the strays, where there are any.
@@ -125,9 +125,14 @@ class Identification:
     sentence: str
     notes: tuple[str, ...]
     measurement: Measurement
-    torch_draw: bool | None = None
+    drawn_on: str | None = None
     named: bool = True
     strays: int = 0
+
+    @property
+    def torch_draw(self) -> bool | None:
+        """Whether a generator of torch's drew the values; None where that cannot be told."""
+        return None if self.drawn_on is None else bool(self.drawn_on)
 
 
 # --- what is known of the tensor's place --------------------------------------------------------
@@ -1090,10 +1095,10 @@ _SLUGS = {
     "sparse": "sparse",
 }
 # How often a fresh tensor has a scale that no recorded scheme gives; and below which chance all
-# tests together speak of training. What is, bit for bit, no draw of torch's CPU generator came from
-# elsewhere or has moved, and takes less to convince.
+# tests together speak of training. That no generator known here drew the values makes it no less:
+# most normals that a GPU draws are not to be known.
 _UNNAMED = 0.01
-_MOVED, _MOVED_OR_ELSEWHERE = 1e-5, 5e-4
+_MOVED = 1e-5
 # In as many values training shows long before it has moved them by a tenth.
 _TRAINING_SHOWS = 2**18
 
@@ -1109,22 +1114,22 @@ def _look_at_entries(case: _Case) -> Identification:
     if "normal" in families:
         families.add("truncated_normal")
     schemes = _candidates(m, case.slot, families)
-    torch_draw, schemes = _torch_draw(case, schemes, families)
+    drawn_on, schemes = _drawn_on(case, schemes, families)
     # Norms and laws of rows are tested against the tails of the laws known: no law, no test.
     traces = [
         trace
         for chance, trace in sorted(tests)
         if chance < REFUSED / 10 and (fits or "differ in" not in trace)
     ]
-    if fits and not traces and tests and not torch_draw:
+    if fits and not traces and tests and not drawn_on:
         weighed = [*tests, _off_zero(m)]
         chances = [chance for chance, _ in weighed]
         chances.append(min(1.0, 4 * max(fitted.chance for fitted in fits)))
         offs = [abs(c.ratio - 1) / c.error for c in schemes if c.error > 0]
         chances.append(max(_normal_tail(min(offs, default=math.inf)), _UNNAMED))
-        if _together(chances) < (_MOVED if torch_draw is None else _MOVED_OR_ELSEWHERE):
+        if _together(chances) < _MOVED:
             traces = [trace for chance, trace in sorted(weighed)[:3] if chance < 0.05]
-            if torch_draw is False:
+            if drawn_on == "":
                 traces.append(_NO_DRAW)
     if not fits and not traces:
         # No law fitted here, but one that a scheme's record brings with it may.
@@ -1136,32 +1141,35 @@ def _look_at_entries(case: _Case) -> Identification:
             return case.found(best.law.family, sentence, schemes=schemes, confidence="likely")
     if not fits or traces:
         blocks = _look_for_blocks(case) if case.whole else None
-        return blocks or replace(_not_fresh(case, traces), torch_draw=torch_draw)
+        return blocks or replace(_not_fresh(case, traces), drawn_on=drawn_on)
     if schemes:
-        return _fresh(case, fits, schemes, torch_draw)
+        return _fresh(case, fits, schemes, drawn_on)
     schemes = tuple(c for f in fits for c in _fitted_scheme(case, f.family, f.params))
-    return replace(_fresh(case, fits, schemes, torch_draw), named=False)
+    return replace(_fresh(case, fits, schemes, drawn_on), named=False)
 
 
 _NO_DRAW = "bit for bit, no draw of torch's CPU generator"
 
 
-def _torch_draw(
+def _drawn_on(
     case: _Case, schemes: tuple[Candidate, ...], families: set[str]
-) -> tuple[bool | None, tuple[Candidate, ...]]:
-    """Whether torch drew the values, and the schemes that it can have drawn them from."""
+) -> tuple[str | None, tuple[Candidate, ...]]:
+    """Where torch drew the values, as ``drawn_on``, and the schemes it can have drawn from."""
     if not case.in_order:
         return None, schemes
     grain = Grain(case.tensor)
-    found = {law: grain.is_draw_of(law) for law in {c.law for c in schemes}}
-    if any(found.values()):
-        return True, tuple(c for c in schemes if found[c.law])
+    laws = {c.law for c in schemes}
+    found = {law: grain.is_draw_of(law) for law in laws}
+    if drawn := {law for law in laws if found[law]}:
+        return "CPU", tuple(c for c in schemes if c.law in drawn)
+    if drawn := {law for law in laws if grain.is_cuda_draw_of(law)}:
+        return "CUDA", tuple(c for c in schemes if c.law in drawn)
     if "normal" in families or "truncated_normal" in families:
         m = case.m  # of whatever std, perhaps rescaled
         normal = grain.is_normal(m.mean, m.std / math.sqrt(m.finite))
         if normal or (normal is False and "uniform" not in families):
-            return normal, schemes
-    return (False if found and None not in found.values() else None), schemes
+            return "CPU" if normal else "", schemes
+    return "" if found and None not in found.values() else None, schemes
 
 
 def _not_fresh(case: _Case, traces: list[str]) -> Identification:
@@ -1186,18 +1194,19 @@ def _fresh(
     case: _Case,
     fits: list[_Fitted],
     schemes: tuple[Candidate, ...],
-    torch_draw: bool | None,
+    drawn_on: str | None,
 ) -> Identification:
-    if torch_draw:
+    if drawn_on:
         drawn = {_family_of(candidate.law) for candidate in schemes}
         fits = [fitted for fitted in fits if fitted.family in drawn] or fits
     params = {name: value for fitted in fits for name, value in fitted.params.items()}
     labels = ", ".join(c.label for c in schemes[:3]) + (" …" if len(schemes) > 3 else "")
-    grain = {
-        True: ", bit for bit a draw of torch's CPU generator",
-        False: f"; {_NO_DRAW}: drawn elsewhere, or changed a little since",
-        None: "",
-    }[torch_draw]
+    if drawn_on:
+        grain = f", bit for bit a draw of torch's {drawn_on} generator"
+    elif drawn_on == "":
+        grain = f"; {_NO_DRAW}: drawn elsewhere, or changed a little since"
+    else:
+        grain = ""
     best = fits[0]
     if len(fits) > 1:
         needed = values_needed(best.law, Normal(best.law.mean, best.law.std))
@@ -1206,15 +1215,15 @@ def _fresh(
             f"{round_count(needed)}. Consistent: {labels}{grain}."
         )
         found = case.found("cannot_tell", sentence, params, schemes, "cannot tell")
-        return replace(found, torch_draw=torch_draw)
-    enough = _TRAINING_SHOWS if torch_draw is False else CERTAIN
-    sure = "certain" if torch_draw or case.m.finite >= enough else "likely"
+        return replace(found, drawn_on=drawn_on)
+    enough = _TRAINING_SHOWS if drawn_on == "" else CERTAIN
+    sure = "certain" if drawn_on or case.m.finite >= enough else "likely"
     sentence = (
         f"These {case.n} values follow {best.law.notation}, std {number(case.m.std)}: "
         f"{labels}{grain}."
     )
     found = case.found(best.family, sentence, params, schemes, sure)
-    return replace(found, torch_draw=torch_draw)
+    return replace(found, drawn_on=drawn_on)
 
 
 # --- parts of a tensor --------------------------------------------------------------------------

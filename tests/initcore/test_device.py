@@ -45,3 +45,17 @@ def test_a_module_is_drawn_and_audited_where_it_is(slug):
         assert torch.equal(one, other.cpu())
     expected = audit(here, recipe).as_dict()
     assert audit(there, recipe).as_dict() == expected
+
+
+@pytest.mark.parametrize(
+    "call",
+    [nn.init.xavier_uniform_, lambda weight: nn.init.normal_(weight, std=0.02)],
+    ids=["uniform", "normal"],
+)
+def test_what_the_gpu_drew_is_known_by_its_bits(call):
+    torch.cuda.manual_seed(0)
+    weight = call(torch.empty(1024, 1536, device="cuda"))
+    assert identify(weight).drawn_on == "CUDA"
+    assert identify(weight + 1e-4 * weight.std()).drawn_on == ""
+    here = call(torch.empty(1024, 1536))
+    assert identify(here).drawn_on == "CPU"

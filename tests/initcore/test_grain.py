@@ -1,4 +1,6 @@
-"""Grain: which values torch's CPU generator can have drawn, bit for bit."""
+"""Grain: which values a generator of torch's can have drawn, bit for bit."""
+
+import math
 
 import numpy as np
 import pytest
@@ -48,6 +50,110 @@ def test_the_same_law_drawn_by_another_generator_is_no_draw_of_torchs(init):
         chances = np.random.default_rng(seed).random(layer.weight_shape)
         other = torch.from_numpy(law.quantile(chances).astype(np.float32))
         assert Grain(other).is_draw_of(law) is False
+
+
+@pytest.mark.parametrize("bits", [23, 22])
+def test_uniforms_of_a_coarser_lattice_are_no_draw_of_torchs(bits):
+    # jax.random.uniform knows 23 bits: each of its values is one that torch may draw.
+    law = Uniform(-0.25, 0.25)
+    whole = np.random.default_rng(0).integers(2**bits, size=(64, 64))
+    other = torch.from_numpy((law.low + 0.5 * whole / 2**bits).astype(np.float32))
+    assert Grain(other).is_draw_of(law) is False
+    assert not Grain(other).is_cuda_draw_of(law)
+
+
+def cuda_chances(count, seed):
+    """What curand makes of 32 random bits: a float32 of (0, 1] with all its digits."""
+    bits = np.random.default_rng(seed).integers(2**32, size=count, dtype=np.uint32)
+    return bits.astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)
+
+
+def cuda_uniform(shape, low, high, seed=0):
+    """As torch's uniform_ on CUDA: a product and a sum that are rounded once."""
+    chances = cuda_chances(math.prod(shape), seed).astype(float)
+    low, high = np.float32(low), np.float32(high)
+    values = chances * float(high - low) + float(low)
+    return torch.from_numpy(values.astype(np.float32).reshape(shape))
+
+
+def cuda_normal(shape, std, threads, seed=0):
+    """As torch's normal_ on CUDA: a thread's two pairs lie as many places apart as there are."""
+    count = math.prod(shape)
+    threads = min(threads, -(-count // 256) * 256)
+    rounds = -(-count // (4 * threads))
+    chances, turns = (cuda_chances((rounds, 2, threads), 2 * seed + i) for i in range(2))
+    radius = np.sqrt(-2 * np.log(chances))
+    angle = turns.astype(float) * 2 * np.pi
+    # The fast sine is off by 2⁻²¹·⁴ at most.
+    off = np.random.default_rng(seed).uniform(-(2**-21.4), 2**-21.4, (2, *angle.shape))
+    pairs = radius * (np.stack([np.sin(angle), np.cos(angle)]) + off).astype(np.float32)
+    values = pairs.transpose(1, 2, 0, 3).ravel()[:count] * np.float32(std)
+    return torch.from_numpy(values.reshape(shape))
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.125, 0.125), (-0.0866, 0.0866), (-0.2, 0.3), (-0.1, 0.5)]
+)
+def test_uniforms_of_a_gpu_are_known_until_they_are_touched(low, high):
+    law = Uniform(low, high)
+    for seed in range(5):
+        weight = cuda_uniform((64, 96), low, high, seed)
+        assert Grain(weight).is_cuda_draw_of(law)
+        assert not Grain(weight).is_draw_of(law)
+        assert not Grain(weight + 1e-5 * law.std).is_cuda_draw_of(law)
+        assert not Grain(weight * (1 + 1e-5)).is_cuda_draw_of(law)
+
+
+# The threads of a T4, an L4, an A100 and an H100.
+@pytest.mark.parametrize("threads", [40 * 1024, 58 * 1536, 108 * 2048, 132 * 2048])
+def test_normals_of_a_gpu_are_known_where_they_come_in_pairs(threads):
+    law = Normal(0.0, 0.02)
+    for seed in range(3):
+        weight = cuda_normal((700, 512), law.std, threads, seed)
+        assert Grain(weight).is_cuda_draw_of(law)
+        assert Grain(weight).is_draw_of(law) is False
+        assert not Grain(weight).is_cuda_draw_of(Normal(0.0, 0.02 * (1 + 1e-4)))
+        assert not Grain(weight + 1e-5 * law.std).is_cuda_draw_of(law)
+        assert not Grain(weight[: threads // 512]).is_cuda_draw_of(law)  # the first of each
+
+
+def test_truncated_normals_of_a_gpu_are_known():
+    law = TruncatedNormal(0.0, 0.02, -0.04, 0.04)
+    weight, other = (cuda_normal((700, 512), 0.02, 108 * 2048, seed) for seed in range(2))
+    outside = weight.abs() > 0.04
+    assert Grain(torch.where(outside, other.clamp(-0.04, 0.04), weight)).is_cuda_draw_of(law)
+
+
+def test_a_draw_of_the_cpu_is_none_of_a_gpu():
+    for init in DRAWS.values():
+        weight, law = drawn(init, LAYERS[2])
+        assert not Grain(weight).is_cuda_draw_of(law)
+
+
+@pytest.mark.parametrize(
+    ("weight", "label"),
+    [
+        (cuda_uniform((300, 500), -math.sqrt(6 / 800), math.sqrt(6 / 800)), "xavier_uniform"),
+        (cuda_normal((700, 512), 0.02, 108 * 2048), "normal(std=0.02)"),
+    ],
+    ids=["uniform", "normal"],
+)
+def test_identify_says_that_a_gpu_drew_a_tensor(weight, label):
+    found = identify(weight)
+    assert found.schemes[0].label == label
+    assert found.drawn_on == "CUDA"
+    assert found.torch_draw
+    assert found.confidence == "certain"
+    assert "bit for bit a draw of torch's CUDA generator" in found.sentence
+    moved = identify(weight + 1e-4 * weight.std())
+    assert moved.drawn_on == ""
+    assert moved.torch_draw is False
+
+
+def test_a_normal_that_no_generator_here_drew_is_as_fresh_as_any():
+    # A model drawn on a GPU has hundreds of weights: one of them called trained is one too many.
+    values = np.random.default_rng(0).standard_normal((1500, 64, 64)).astype(np.float32) / 32
+    assert all(identify(torch.from_numpy(weight)).family != "none" for weight in values)
 
 
 def test_one_step_of_training_leaves_no_draw():
