@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -65,6 +65,8 @@ _CUT = 1e-4
 CERTAIN = 4096
 # No initialisation reaches this magnitude; uninitialised memory read as floats does.
 ABSURD = 1e8
+# Values whose bits are looked at before those of all.
+_FEW_VALUES = 1024
 # How many entries the tests of structure look at.
 _SAMPLE = 2**18
 # Bins for tests of a law: their width is what a distance can miss, far below NEGLIGIBLE_KS.
@@ -456,17 +458,19 @@ def _edge_chance(m: Measurement, law: Law) -> float:
     """The chance of so few values near the ends of a bounded law: training smears a sharp edge."""
     edges, chance = m.grid.edges, 1.0
     width = law.high - law.low
+    first, last = 0, len(edges) - 1
+    if isinstance(m.grid, HalfGrid):  # of the outermost values the law's ends cut off a part
+        filled = np.flatnonzero(m.counts)
+        first, last = int(filled[0]) + 1, int(filled[-1])
     for zone in _ZONES:
         low = int(np.searchsorted(edges, law.low + zone * width, side="right")) - 1
         high = int(np.searchsorted(edges, law.high - zone * width))
-        if low < 1 or high >= len(edges) - 1:
+        if low <= first or high >= last:
             continue
-        if isinstance(m.grid, HalfGrid) and edges[low] - law.low < 0.75 * zone * width:
-            continue
-        inside = float(law.cdf(edges[low])) + 1 - float(law.cdf(edges[high]))
-        expected = m.finite * inside
+        inside = law.cdf(edges[[low, last]]) - law.cdf(edges[[first, high]])
+        expected = m.finite * float(inside.sum())
         # The outermost value on either side is there by construction.
-        seen = int(m.cumulative[low]) + m.finite - int(m.cumulative[high]) - 2
+        seen = int((m.cumulative[[low, last]] - m.cumulative[[first, high]]).sum()) - 2
         if expected > 0 and seen < 0.9 * expected:
             chance = min(chance, float(pdtr(max(seen, 0), expected)))
     return chance
@@ -839,6 +843,7 @@ def _identify(case: _Case, skip: tuple[_Look, ...] = ()) -> Identification:
         _look_for_garbage,
         _look_for_constants,
         _look_for_patterns,
+        partial(_look_for_rounding, skip=skip),
         _look_for_sinusoids,
         _look_at_matrix,
     )
@@ -846,6 +851,30 @@ def _identify(case: _Case, skip: tuple[_Look, ...] = ()) -> Identification:
         if look not in skip and (found := look(case)):
             return found
     return _look_at_entries(case)
+
+
+def _look_for_rounding(case: _Case, skip: tuple[_Look, ...]) -> Identification | None:
+    """Values of a narrower type, as of a model that was cast from it: they are told as of that."""
+    held = _narrowed(case.tensor)
+    if held is None:
+        return None
+    measured = measure(held)
+    rest = _identify(replace(case, tensor=held, m=measured), skip)
+    note = f"all values are {measured.dtype}'s, held in {case.m.dtype}"
+    sentence = f"{note[0].upper()}{note[1:]}. {rest.sentence}"
+    return replace(rest, sentence=sentence, notes=(note, *rest.notes))
+
+
+def _narrowed(tensor: Tensor) -> Tensor | None:
+    """The values in the narrowest type that holds them; None if that is theirs, or few differ."""
+    some = tensor.reshape(-1)[:_FEW_VALUES]
+    for dtype in sorted(DTYPES.values(), key=lambda dtype: dtype.itemsize):
+        if dtype.itemsize >= tensor.itemsize or not some.to(dtype).to(tensor.dtype).equal(some):
+            continue
+        held = tensor.to(dtype)
+        if len(torch.unique(some)) > 16 and held.to(tensor.dtype).equal(tensor):
+            return held
+    return None
 
 
 def _measured(tensor: Tensor) -> Measurement:

@@ -275,6 +275,7 @@ def _conclude(place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index],
     """What was seen of all of a tensor, judged. ``tensor`` may be some of its rows."""
     measured = seen.measurement
     identified = _identify(place, tensor, measured, seen.columns)
+    told = identified.measurement  # of a narrower type where that holds all values, without gaps
     blocks = [
         Block(name, index, one)
         for (name, index), one in zip(place.blocks, seen.blocks, strict=True)
@@ -300,7 +301,7 @@ def _conclude(place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index],
         segments=tuple(segments),
         repeats=tuple(one for one in repeats if one),
         start=seen.start,
-        spikes=_spikes(measured),
+        spikes=_spikes(measured if told.dtype == measured.dtype else told),
     )
 
 

@@ -422,12 +422,17 @@ def test_garbage(bad):
     assert codes(audit(huge), "error") == ["garbage"]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_truncation_that_clamps_leaves_spikes(dtype):
+@pytest.mark.parametrize(
+    "held",
+    [torch.Tensor.float, torch.Tensor.bfloat16, lambda values: values.bfloat16().float()],
+    ids=["float32", "bfloat16", "bfloat16 in float32"],
+)
+def test_a_truncation_that_clamps_leaves_spikes(held):
     values = torch.empty(200, 300).normal_(0, 0.02, generator=generator())
-    fresh = {"layers.0.proj.weight": values.to(dtype)}
+    uniform = torch.empty(512, 512).uniform_(-0.0357, 0.0357, generator=generator())
+    fresh = {"layers.0.proj.weight": held(values), "layers.0.up.weight": held(uniform)}
     assert "spikes" not in codes(audit(fresh))
-    clamped = {"layers.0.proj.weight": values.clamp(-0.04, 0.04).to(dtype)}
+    clamped = {"layers.0.proj.weight": held(values.clamp(-0.04, 0.04))}
     assert "clamped" in only(audit(clamped), "spikes").cause
     # Of what is no draw, as running statistics are, that is no fault.
     state = {f"layers.0.norm.{name}": torch.ones(60_000) for name in ("weight", "running_var")}

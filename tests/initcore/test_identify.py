@@ -519,6 +519,48 @@ def test_rows_of_zeros():
     assert identify(narrow).torch_draw is None
 
 
+@pytest.mark.parametrize(
+    ("narrow", "wide"),
+    list(itertools.product(("bfloat16", "float16"), ("float32", "float64"))),
+)
+@pytest.mark.parametrize("slug", ["default", "xavier_normal", "orthogonal", "sparse"])
+def test_what_a_narrower_type_holds_is_told_as_of_that_type(slug, narrow, wide):
+    layer = Layer("linear", (512, 256))
+    weight = draw(layer, slug).weight.to(DTYPES[narrow])
+    held, own = identify(weight.to(DTYPES[wide]), layer), identify(weight, layer)
+    assert (held.family, labels(held)) == (own.family, labels(own))
+    assert held.sentence == f"All values are {narrow}'s, held in {wide}. {own.sentence}"
+    assert held.notes == (f"all values are {narrow}'s, held in {wide}", *own.notes)
+    one_off = weight.to(DTYPES[wide])
+    one_off[-1, -1] = 1 / 3 * one_off.std()
+    assert "held in" not in identify(one_off, layer).sentence
+
+
+# Bounds that lie between two values of bfloat16 in many ways.
+@pytest.mark.parametrize("bound", [0.07596, 1 / 24, 0.0357, *np.geomspace(0.013, 0.19, 9)])
+def test_rounding_moves_an_end_of_many_values_by_half_a_step(bound):
+    even = uniform(512, 512, bound=bound).bfloat16()
+    assert identify(even).family == "uniform"
+    cut = torch.empty(512, 512)
+    torch.nn.init.trunc_normal_(cut, std=bound / 2, a=-bound, b=bound, generator=generator())
+    assert identify(cut.bfloat16()).family == "truncated_normal"
+    # An end that training has smeared is none.
+    smeared = even + 0.05 * bound * normal(512, 512, std=1.0, seed=1)
+    assert identify(smeared.bfloat16()).family not in ("uniform", "normal")
+
+
+def test_a_draw_held_in_double_precision_is_known():
+    found = identify(normal(64, 64).double())
+    assert found.sentence.startswith("All values are float32's, held in float64.")
+    assert found.drawn_on == "CPU"
+
+
+def test_few_values_are_of_no_type():
+    signs = torch.where(normal(64, 64) > 0, 1.0, -1.0)
+    for tensor in (torch.zeros(9, 9), torch.full((9, 9), 0.5), torch.eye(9), signs):
+        assert "held in" not in identify(tensor).sentence
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_spikes_at_the_bounds_are_noted(dtype):
     weight = normal(256, 128).clamp(-0.04, 0.04).to(DTYPES[dtype])
@@ -541,7 +583,7 @@ def test_a_few_values_far_outside_do_not_hide_the_law(dtype, ends):
     assert (found.family, found.strays) == ("normal", len(ends))
     assert labels(found)[0] == "normal(std=0.02)"
     assert found.measurement.std == pytest.approx(0.02, rel=0.01)
-    assert found.sentence.startswith(f"{len(ends)} of 131,072 values lie")
+    assert f"{len(ends)} of 131,072 values lie" in found.sentence
 
 
 def test_what_is_no_stray():
