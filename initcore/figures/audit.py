@@ -25,7 +25,7 @@ from initcore.findings import Audited, is_weight
 from initcore.laws import Law, number
 from initcore.verdicts import held_against
 
-# Roles that a chart has a colour for; the others are left to the table.
+# How far roles stand apart in a block; and as many as a chart has colours and symbols for.
 _APART = 0.14
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x")
 
@@ -57,13 +57,19 @@ class _Point(NamedTuple):
 def with_depth(audit: Audit, palette: Palette) -> Chart | None:
     """The std of the weights in each block, a series a role, beside what the recipe expects.
 
-    A thin line leads from a weight to the recipe's bar. Weights that are all zero have no place on
-    a logarithmic axis. None where there are weights in fewer than two blocks.
+    Of many roles it shows those that errors and warnings name, then the most frequent. A thin line
+    leads from a weight to the recipe's bar. Weights that are all zero have no place on a
+    logarithmic axis. None where there are weights in fewer than two blocks.
     """
     by_role: dict[str, list[_Point]] = defaultdict(list)
     for point in _points(audit):
         by_role[point.row.study.place.role].append(point)
-    roles = sorted(by_role, key=lambda role: -len(by_role[role]))[: len(_SYMBOLS)]
+    grave = {name for found in audit.findings if found.severity != "info" for name in found.tensors}
+    amiss = {
+        role for role, points in by_role.items() if grave & {point.row.name for point in points}
+    }
+    roles = sorted(by_role, key=lambda role: (role not in amiss, -len(by_role[role])))
+    roles, left = roles[: len(_SYMBOLS)], roles[len(_SYMBOLS) :]
     for i, role in enumerate(roles):
         aside = (i - (len(roles) - 1) / 2) * _APART
         by_role[role] = [point._replace(x=point.block + aside) for point in by_role[role]]
@@ -83,7 +89,8 @@ def with_depth(audit: Audit, palette: Palette) -> Chart | None:
         {"title": title("block"), "showline": True, "dtick": 1 if blocks <= 24 else None},
         {"title": title("std"), "showgrid": True} | _logarithmic(shown),
     )
-    return Chart(plot, _depth_alt(shown, expected, blocks))
+    others = f" Left to the table: {', '.join(map(_in_words, left))}." if left else ""
+    return Chart(plot, _depth_alt(shown, expected, blocks) + others)
 
 
 # Ticks of a logarithmic axis within a decade: the first that are enough.
@@ -149,11 +156,15 @@ def _marks(points: Sequence[_Point], role: str, colour: str, symbol: str) -> Tra
         "x": light(np.array([point.x for point in points])),
         "y": light(np.array([point.std for point in points])),
         "mode": "markers",
-        "name": role.replace("_", " "),
+        "name": _in_words(role),
         "marker": {"color": colour, "size": 9, "symbol": symbol},
         "text": [escape(point.row.name) for point in points],
         "hovertemplate": "%{text}<br>std %{y:.4g}<extra>measured</extra>",
     }
+
+
+def _in_words(role: str) -> str:
+    return role.replace("_", " ")
 
 
 def _depth_alt(shown: Sequence[_Point], expected: Sequence[_Point], blocks: int) -> str:

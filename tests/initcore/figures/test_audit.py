@@ -1,5 +1,6 @@
 """Figures of an audit: true to its tensors, with findings in words."""
 
+import itertools
 import math
 
 import numpy as np
@@ -28,6 +29,10 @@ def wrong():
 
 def row_of(made, name):
     return next(row for row in made.tensors if row.name == name)
+
+
+def names(chart):
+    return {trace["name"] for trace in chart.plot["data"]} - {"gap", "recipe"}
 
 
 def marks(chart, name):
@@ -129,3 +134,23 @@ def test_a_heat_map_names_its_sides_also_of_a_transposed_matrix():
     chart = heatmap(row, close_up(state, row.study), LIGHT)
     sides = [chart.plot["layout"][axis]["title"]["text"] for axis in ("yaxis", "xaxis")]
     assert sides == ["input", "output"]
+
+
+def test_depth_shows_the_roles_that_findings_name_before_all_others():
+    parts = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"]
+    parts += ["mlp.gate", "mlp.up_proj", "mlp.down_proj"]
+    state = {
+        f"layers.{block}.{part}.weight": torch.randn(
+            64, 64, generator=torch.Generator().manual_seed(seed)
+        )
+        / 8
+        for seed, (block, part) in enumerate(itertools.product(range(4), parts))
+    }
+    chart = with_depth(audit(state), LIGHT)
+    assert len(names(chart)) == 6
+    assert chart.alt.endswith(" Left to the table: mlp out.")
+    state["layers.2.mlp.down_proj.weight"] *= 30
+    chart = with_depth(audit(state), LIGHT)
+    assert len(names(chart)) == 6
+    assert "layers.2.mlp.down_proj.weight" in marks(chart, "mlp out")["text"]
+    assert chart.alt.endswith(" Left to the table: mlp in.")
