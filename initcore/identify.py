@@ -458,19 +458,21 @@ def _edge_chance(m: Measurement, law: Law) -> float:
     """The chance of so few values near the ends of a bounded law: training smears a sharp edge."""
     edges, chance = m.grid.edges, 1.0
     width = law.high - law.low
-    first, last = 0, len(edges) - 1
-    if isinstance(m.grid, HalfGrid):  # of the outermost values the law's ends cut off a part
+    # The outermost value on either side is there by construction.
+    first, last, share, count = 0, len(edges) - 1, 1.0, m.finite - 2
+    if isinstance(m.grid, HalfGrid):  # of all that round to the outermost, the law cuts off a part
         filled = np.flatnonzero(m.counts)
         first, last = int(filled[0]) + 1, int(filled[-1])
+        share = float(law.cdf(edges[last]) - law.cdf(edges[first]))
+        count = int(m.counts[first:last].sum())
     for zone in _ZONES:
         low = int(np.searchsorted(edges, law.low + zone * width, side="right")) - 1
         high = int(np.searchsorted(edges, law.high - zone * width))
         if low <= first or high >= last:
             continue
-        inside = law.cdf(edges[[low, last]]) - law.cdf(edges[[first, high]])
-        expected = m.finite * float(inside.sum())
-        # The outermost value on either side is there by construction.
-        seen = int((m.cumulative[[low, last]] - m.cumulative[[first, high]]).sum()) - 2
+        between = float(law.cdf(edges[high])) - float(law.cdf(edges[low]))
+        expected = m.finite * (share - between)
+        seen = count - int(m.counts[low:high].sum())
         if expected > 0 and seen < 0.9 * expected:
             chance = min(chance, float(pdtr(max(seen, 0), expected)))
     return chance
