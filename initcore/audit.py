@@ -97,12 +97,19 @@ class Audit:
         return tuple(finding for finding in self.findings if name in finding.tensors)
 
     @property
-    def _doubt(self) -> str:
-        doubtful = sum(row.state == "at init" and row.torch_draw is False for row in self._drawn)
-        if not doubtful:
-            return ""
-        which = "" if doubtful == self.at_init else f"{doubtful} of them "
-        return f" ({which}drawn elsewhere than by torch on a CPU, or trained a little since)"
+    def _origin(self) -> str:
+        """Where the tensors at initialisation were drawn, of those that torch's CPU did not."""
+        fresh = [row for row in self._drawn if row.state == "at init"]
+        on_gpu = sum(row.drawn_on == "CUDA" for row in fresh)
+        doubtful = sum(row.torch_draw is False for row in fresh)
+        if on_gpu:
+            gpu = f"{on_gpu} of them drawn by torch on a GPU"
+            rest = f", {doubtful} there or elsewhere, or trained a little since"
+            return f" ({gpu}{rest if doubtful else ''})"
+        if doubtful:
+            which = "" if doubtful == self.at_init else f"{doubtful} of them "
+            return f" ({which}drawn elsewhere than by torch on a CPU, or trained a little since)"
+        return ""
 
     @property
     def sentence(self) -> str:
@@ -115,7 +122,7 @@ class Audit:
         )
         state = []
         if self.at_init:
-            state.append(f"{self.at_init} at initialisation{self._doubt}")
+            state.append(f"{self.at_init} at initialisation{self._origin}")
         if self.trained:
             state.append(f"{self.trained} trained or something else")
         if untold := sum(row.state == "unknown" for row in self._drawn):

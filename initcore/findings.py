@@ -171,6 +171,12 @@ class Audited:
         found = self.study.identification
         return found.torch_draw if found else None
 
+    @property
+    def drawn_on(self) -> str | None:
+        """As ``Identification.drawn_on``; None where nothing was identified."""
+        found = self.study.identification
+        return found.drawn_on if found else None
+
 
 @dataclass(frozen=True)
 class Model:

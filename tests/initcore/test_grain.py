@@ -10,6 +10,7 @@ from torch import nn
 from initcore import Init, Layer, Spec, audit, draw_spec, identify
 from initcore.grain import Grain
 from initcore.laws import Normal, TruncatedNormal, Uniform, constant
+from tests.initcore.cuda import cuda_normal, cuda_uniform
 
 DRAWS = {
     "uniform": Init("uniform", {"a": -0.3, "b": 0.1}),
@@ -60,35 +61,6 @@ def test_uniforms_of_a_coarser_lattice_are_no_draw_of_torchs(bits):
     other = torch.from_numpy((law.low + 0.5 * whole / 2**bits).astype(np.float32))
     assert Grain(other).is_draw_of(law) is False
     assert not Grain(other).is_cuda_draw_of(law)
-
-
-def cuda_chances(count, seed):
-    """What curand makes of 32 random bits: a float32 of (0, 1] with all its digits."""
-    bits = np.random.default_rng(seed).integers(2**32, size=count, dtype=np.uint32)
-    return bits.astype(np.float32) * np.float32(2**-32) + np.float32(2**-33)
-
-
-def cuda_uniform(shape, low, high, seed=0):
-    """As torch's uniform_ on CUDA: a product and a sum that are rounded once."""
-    chances = cuda_chances(math.prod(shape), seed).astype(float)
-    low, high = np.float32(low), np.float32(high)
-    values = chances * float(high - low) + float(low)
-    return torch.from_numpy(values.astype(np.float32).reshape(shape))
-
-
-def cuda_normal(shape, std, threads, seed=0):
-    """As torch's normal_ on CUDA: a thread's two pairs lie as many places apart as there are."""
-    count = math.prod(shape)
-    threads = min(threads, -(-count // 256) * 256)
-    rounds = -(-count // (4 * threads))
-    chances, turns = (cuda_chances((rounds, 2, threads), 2 * seed + i) for i in range(2))
-    radius = np.sqrt(-2 * np.log(chances))
-    angle = turns.astype(float) * 2 * np.pi
-    # The fast sine is off by 2⁻²¹·⁴ at most.
-    off = np.random.default_rng(seed).uniform(-(2**-21.4), 2**-21.4, (2, *angle.shape))
-    pairs = radius * (np.stack([np.sin(angle), np.cos(angle)]) + off).astype(np.float32)
-    values = pairs.transpose(1, 2, 0, 3).ravel()[:count] * np.float32(std)
-    return torch.from_numpy(values.reshape(shape))
 
 
 @pytest.mark.parametrize(
@@ -284,3 +256,18 @@ def test_an_audit_tells_a_draw_from_what_moved_a_little_also_from_a_file(tmp_pat
     assert rows["2.weight"].state == "trained"
     assert rows["0.weight"].state == "unknown"
     assert rows["3.weight"].state == "at init"
+
+
+def test_an_audit_says_what_a_gpu_drew():
+    state = {
+        "0.weight": cuda_uniform((128, 96), -1 / math.sqrt(96), 1 / math.sqrt(96)),
+        "2.weight": cuda_normal((700, 512), 0.02, 108 * 2048),
+        "4.weight": cuda_normal((64, 64), 0.02, 108 * 2048),
+    }
+    assert "3 at initialisation (2 of them drawn by torch on a GPU, 1 there or elsewhere, or" in (
+        audit(state).sentence
+    )
+    del state["0.weight"], state["2.weight"]
+    assert "1 at initialisation (drawn elsewhere than by torch on a CPU, or" in (
+        audit(state).sentence
+    )
