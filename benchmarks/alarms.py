@@ -6,6 +6,7 @@ the built-in models trained a little, at two. ``docs/alarms.md`` is its output.
 """
 
 import argparse
+import copy
 import itertools
 import sys
 from collections import Counter, defaultdict
@@ -264,10 +265,15 @@ GROUPS = {
 }
 MODES = {
     "defaults": ("own", "auto", "none"),
-    "modules": ("own", "auto", "none"),
-    "families": ("own", "auto", "none", "file"),
+    "modules": ("own", "auto", "none", "bfloat16"),
+    "families": ("own", "auto", "none", "file", "bfloat16", "cast"),
     "built-in": ("own", "auto"),
     "trained": ("auto", "none"),
+}
+# Rounded, as a model that is trained in bfloat16, or was and is held in float32 again.
+ROUNDED: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "bfloat16": lambda module: module.bfloat16(),
+    "cast": lambda module: module.bfloat16().float(),
 }
 # What is to be said of alarms of a kind, on models that are as their authors meant them.
 REASONS = {
@@ -302,6 +308,8 @@ def alarms(
 ) -> Iterator[tuple[Finding, str]]:
     """The errors and warnings of one audit, with the recipe that it was held against."""
     source = module.state_dict() if mode == "file" else module
+    if mode in ROUNDED:
+        source = ROUNDED[mode](copy.deepcopy(module))
     recipe = {"auto": "auto", "none": None}.get(mode, instance.recipe)
     checked = audit(source, recipe, executor=pool)
     counts.audits += 1
@@ -383,10 +391,11 @@ Every model here is correct: as `torch.nn` constructs it, as the code of its fam
 says of it is a false alarm, or something true that its authors chose; the last table says which.
 
 Each is audited with its own recipe named (own), with the recipe left to `auto`, without one (none),
-and as a state dict, of which only names and shapes are known, with its own (file). The modules of
-torch.nn are those of the Defaults page as they stand there and {len(MODULES) + len(COPIES)} kinds
-at widths {widths}. The large ones of all models but norms have a tensor of {LARGE:,} values or
-more; the others are small enough that chance matters.
+and as a state dict, of which only names and shapes are known, with its own (file); with its own,
+too, rounded to bfloat16, and that held in float32 again (cast). The modules of torch.nn are those
+of the Defaults page as they stand there and {len(MODULES) + len(COPIES)} kinds at widths
+{widths}. The large ones of all models but norms have a tensor of {LARGE:,} values or more; the
+others are small enough that chance matters.
 
 The trained ones are the built-in models at the two smaller sizes, after {steps}
 steps of {" and ".join(OPTIMIZERS)}: the sooner, the harder to tell from fresh ones.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
+from initcore.draw import DTYPES
 from initcore.findings import Audited, Finding, Model, finding_of, is_fresh
 from initcore.fit import NEGLIGIBLE_STD, std_error
 from initcore.identify import Identification
@@ -94,6 +95,13 @@ def _near(value: float, target: float) -> bool:
     return abs(value - target) <= 1e-3 * max(abs(target), 1e-12)
 
 
+def _rounded(value: float, dtype: torch.dtype) -> set[float]:
+    """A constant as a type holds it, also after a narrower one, as in a model that was cast."""
+    own = torch.tensor(value, dtype=dtype)
+    narrower = [other for other in DTYPES.values() if other.itemsize < dtype.itemsize]
+    return {float(own), *(float(own.to(other)) for other in narrower)}
+
+
 # A model has thousands of tensors, and one false alarm among a million of them is one too many.
 _ERRORS = 5.5
 _CHANCE = math.erfc(_ERRORS / math.sqrt(2))
@@ -116,8 +124,8 @@ def _verdict(name: str, m: Measurement, found: Identification, option: Option) -
     if found.family == "garbage":
         return say("garbage")
     if isinstance(law, Constant):
-        rounded = float(torch.tensor(law.value, dtype=getattr(torch, m.dtype)))
-        return say("" if m.min == m.max == rounded else "value")
+        right = m.min == m.max and m.min in _rounded(law.value, DTYPES[m.dtype])
+        return say("" if right else "value")
     if _is_pattern(law):
         kinds = {"eye", "dirac", "ones", "constant"}
         scale = found.params.get("scale") or found.params.get("value")

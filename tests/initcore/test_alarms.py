@@ -118,6 +118,16 @@ def test_a_family_as_its_own_code_draws_it(recipe, errors):
     assert not errors(module, recipe)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_in_bfloat16_and_held_in_float32_again(family, errors):
+    build, slug = FAMILIES[family]
+    with torch_seeded(0):
+        module = build(SIZES[-1])
+    for round_to in (torch.bfloat16, torch.float32):
+        module.to(round_to)
+        assert not errors(module, slug, severities=("error", "warning")), round_to
+
+
 def test_auto_prefers_what_nothing_contradicts(errors):
     """A recipe without a word on norms against one that has them right and the classifier wrong."""
     module = build_model("cnn", seed=0, width=8, blocks=1)
