@@ -460,11 +460,10 @@ def _edge_chance(m: Measurement, law: Law) -> float:
     width = law.high - law.low
     # The outermost value on either side is there by construction.
     first, last, share, count = 0, len(edges) - 1, 1.0, m.finite - 2
-    if isinstance(m.grid, HalfGrid):  # of all that round to the outermost, the law cuts off a part
+    if isinstance(m.grid, HalfGrid):  # where the law ends within its cell, few values round to it
         filled = np.flatnonzero(m.counts)
         first, last = int(filled[0]) + 1, int(filled[-1])
-        share = float(law.cdf(edges[last]) - law.cdf(edges[first]))
-        count = int(m.counts[first:last].sum())
+        share, count = float(law.cdf(edges[last]) - law.cdf(edges[first])), m.finite
     for zone in _ZONES:
         low = int(np.searchsorted(edges, law.low + zone * width, side="right")) - 1
         high = int(np.searchsorted(edges, law.high - zone * width))

@@ -53,6 +53,19 @@ def test_the_mended_twin_is_silent(bug):
     assert_silent(bug)
 
 
+def rounded(model):
+    if isinstance(model, nn.Module):
+        return model.bfloat16()
+    return {name: values.bfloat16() for name, values in model.items()}
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.slug)
+def test_a_bug_is_found_in_bfloat16_too(bug):
+    checked = audited(bug, rounded(bug.build(0)))
+    assert [f for f in checked.findings if f.code == bug.code and bug.cause in f.cause]
+    assert_silent(bug, model=rounded(bug.mend(0)))
+
+
 CHEAP = (
     "packed_qkv",
     "depthwise_fan_out",
