@@ -308,13 +308,14 @@ def _by_cause(members: Members) -> Iterator[tuple[tuple[Cause, ...], Members]]:
 
 
 def _runs(members: Members) -> list[Members]:
-    """Members that nothing explains, those of about one ratio together."""
-    runs: list[Members] = []
-    for member in sorted(members, key=lambda one: one[1].ratio):
-        if not runs or member[1].ratio > 1.1 * runs[-1][-1][1].ratio:
+    """Members that nothing explains, those of about one ratio together, in the model's order."""
+    ratios = [verdict.ratio for _, verdict, _ in members]
+    runs: list[list[int]] = []
+    for i in sorted(range(len(members)), key=ratios.__getitem__):
+        if not runs or ratios[i] > 1.1 * ratios[runs[-1][-1]]:
             runs.append([])
-        runs[-1].append(member)
-    return runs
+        runs[-1].append(i)
+    return [[members[i] for i in sorted(run)] for run in runs]
 
 
 def _scale_finding(causes: tuple[Cause, ...], members: Members) -> Finding:

@@ -53,6 +53,14 @@ def test_the_mended_twin_is_silent(bug):
     assert_silent(bug)
 
 
+def test_tensors_that_nothing_explains_stand_in_the_models_order():
+    bug = get_bug("tiny_experts")
+    checked = audited(bug, bug.build(0))
+    order = [row.name for row in checked.tensors]
+    for finding in checked.findings:
+        assert list(finding.tensors) == sorted(finding.tensors, key=order.index)
+
+
 def rounded(model):
     if isinstance(model, nn.Module):
         return model.bfloat16()
