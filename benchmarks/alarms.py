@@ -285,8 +285,8 @@ REASONS = {
     "head": "True: the head's std is 1, as torch's embedding that it is tied to, or as T5's in "
     "transformers, and the logits' std is √d.",
     "fans": "True: torch's kaiming_normal_ counts all groups in fan_out, pytorch #23854.",
-    "law": "False: a few hundred values of one law may by chance look like those of another. The "
-    "scale is right, and that is said.",
+    "law": "False: a few hundred values of one law may by chance look like those of another, and "
+    "two rows be orthogonal to the few digits of bfloat16. The scale is right, and that is said.",
     "same_draw": "True: torch's TransformerEncoder begins as copies of one layer, and a few steps "
     "of training leave them alike.",
     "default": "False: Fixup leaves its first convolution at torch's default, and none of the "
