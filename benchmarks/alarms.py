@@ -270,10 +270,12 @@ MODES = {
     "built-in": ("own", "auto"),
     "trained": ("auto", "none"),
 }
-# Rounded, as a model that is trained in bfloat16, or was and is held in float32 again.
-ROUNDED: dict[str, Callable[[nn.Module], nn.Module]] = {
-    "bfloat16": lambda module: module.bfloat16(),
-    "cast": lambda module: module.bfloat16().float(),
+# What is audited, where it is not the model as it is: rounded, as one that is trained in bfloat16,
+# or was and is held in float32 again.
+SOURCES: dict[str, Callable[[nn.Module], nn.Module | dict[str, Tensor]]] = {
+    "file": lambda module: module.state_dict(),
+    "bfloat16": lambda module: copy.deepcopy(module).bfloat16(),
+    "cast": lambda module: copy.deepcopy(module).bfloat16().float(),
 }
 # What is to be said of alarms of a kind, on models that are as their authors meant them.
 REASONS = {
@@ -307,9 +309,7 @@ def alarms(
     instance: Instance, module: nn.Module, mode: str, pool: ThreadPoolExecutor, counts: Counts
 ) -> Iterator[tuple[Finding, str]]:
     """The errors and warnings of one audit, with the recipe that it was held against."""
-    source = module.state_dict() if mode == "file" else module
-    if mode in ROUNDED:
-        source = ROUNDED[mode](copy.deepcopy(module))
+    source = SOURCES[mode](module) if mode in SOURCES else module
     recipe = {"auto": "auto", "none": None}.get(mode, instance.recipe)
     checked = audit(source, recipe, executor=pool)
     counts.audits += 1

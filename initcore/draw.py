@@ -36,6 +36,14 @@ DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
+
+
+def narrower_types(dtype: torch.dtype) -> list[torch.dtype]:
+    """The types of ``DTYPES`` of fewer bytes, the narrowest first."""
+    narrower = [other for other in DTYPES.values() if other.itemsize < dtype.itemsize]
+    return sorted(narrower, key=lambda other: other.itemsize)
+
+
 # The largest seed that a link can carry exactly: JavaScript's largest safe integer.
 MAX_SEED = 2**53 - 1
 

@@ -28,7 +28,7 @@ import torch
 from scipy.special import chdtr, chdtrc, gammaincc, kolmogorov, ndtr, pdtr
 from torch import Tensor, nn
 
-from initcore.draw import DTYPES
+from initcore.draw import DTYPES, narrower_types
 from initcore.errors import InitError
 from initcore.fit import (
     NEGLIGIBLE_KS,
@@ -869,12 +869,11 @@ def _look_for_rounding(case: _Case, skip: tuple[_Look, ...]) -> Identification |
 def _narrowed(tensor: Tensor) -> Tensor | None:
     """The values in the narrowest type that holds them; None if that is theirs, or few differ."""
     some = tensor.reshape(-1)[:_FEW_VALUES]
-    for dtype in sorted(DTYPES.values(), key=lambda dtype: dtype.itemsize):
-        if dtype.itemsize >= tensor.itemsize or not some.to(dtype).to(tensor.dtype).equal(some):
-            continue
-        held = tensor.to(dtype)
-        if len(torch.unique(some)) > 16 and held.to(tensor.dtype).equal(tensor):
-            return held
+    for dtype in narrower_types(tensor.dtype):
+        if some.to(dtype).to(tensor.dtype).equal(some) and len(torch.unique(some)) > 16:
+            held = tensor.to(dtype)
+            if held.to(tensor.dtype).equal(tensor):
+                return held
     return None
 
 

@@ -275,7 +275,6 @@ def _conclude(place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index],
     """What was seen of all of a tensor, judged. ``tensor`` may be some of its rows."""
     measured = seen.measurement
     identified = _identify(place, tensor, measured, seen.columns)
-    told = identified.measurement  # of a narrower type where that holds all values, without gaps
     blocks = [
         Block(name, index, one)
         for (name, index), one in zip(place.blocks, seen.blocks, strict=True)
@@ -301,7 +300,8 @@ def _conclude(place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index],
         segments=tuple(segments),
         repeats=tuple(one for one in repeats if one),
         start=seen.start,
-        spikes=_spikes(measured if told.dtype == measured.dtype else told),
+        # Of a narrower type where that holds all values.
+        spikes=_spikes(measured, _bins_apart(measured, identified.measurement.dtype)),
     )
 
 
@@ -309,15 +309,27 @@ def _conclude(place: Place, seen: _Seen, tensor: Tensor, part: Callable[[Index],
 _PILED = 1e-7
 
 
-def _spikes(m: Measurement) -> tuple[int, int]:
-    """Values at the smallest and the largest, 0 where they continue what lies beside them."""
+def _bins_apart(m: Measurement, dtype: str) -> tuple[int, int]:
+    """How many bins on one value of a type is from the next, at the smallest and at the largest."""
+    if not isinstance(m.grid, Grid) or not m.finite:
+        return 1, 1
+    steps = torch.finfo(DTYPES[dtype]).eps / (math.ulp(1.0) * m.grid.width)
+    low, high = (max(math.ceil(steps * math.ulp(end)), 1) for end in (m.min, m.max))
+    return low, high
+
+
+def _spikes(m: Measurement, apart: tuple[int, int] = (1, 1)) -> tuple[int, int]:
+    """Values at the smallest and the largest, 0 where they continue what lies beside them.
+
+    apart: how many bins on the next value is; those between are empty.
+    """
     filled = np.flatnonzero(m.counts)
     if len(filled) < 32:
         return 0, 0
     held = m.counts[filled[0] : filled[-1] + 1]
     ends = []
-    for run in (held, held[::-1]):
-        count, beside = int(run[0]), int(run[1:17].sum())
+    for run, step in zip((held, held[::-1]), apart, strict=True):
+        count, beside = int(run[0]), int(run[1 : 16 * step + 1].sum())
         piled = count >= 5 and count > 10 * max(beside / 16, 0.1)
         # The extreme is there in any case; by chance the others would spread over all 17 bins.
         ends.append(count if piled and betainc(count - 1, beside + 1, 1 / 17) < _PILED else 0)

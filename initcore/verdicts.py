@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from initcore.draw import DTYPES
+from initcore.draw import DTYPES, narrower_types
 from initcore.findings import Audited, Finding, Model, finding_of, is_fresh
 from initcore.fit import NEGLIGIBLE_STD, std_error
 from initcore.identify import Identification
@@ -98,8 +98,7 @@ def _near(value: float, target: float) -> bool:
 def _rounded(value: float, dtype: torch.dtype) -> set[float]:
     """A constant as a type holds it, also after a narrower one, as in a model that was cast."""
     own = torch.tensor(value, dtype=dtype)
-    narrower = [other for other in DTYPES.values() if other.itemsize < dtype.itemsize]
-    return {float(own), *(float(own.to(other)) for other in narrower)}
+    return {float(own), *(float(own.to(other)) for other in narrower_types(dtype))}
 
 
 # A model has thousands of tensors, and one false alarm among a million of them is one too many.

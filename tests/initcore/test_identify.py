@@ -519,10 +519,8 @@ def test_rows_of_zeros():
     assert identify(narrow).torch_draw is None
 
 
-@pytest.mark.parametrize(
-    ("narrow", "wide"),
-    list(itertools.product(("bfloat16", "float16"), ("float32", "float64"))),
-)
+@pytest.mark.parametrize("narrow", ["bfloat16", "float16"])
+@pytest.mark.parametrize("wide", ["float32", "float64"])
 @pytest.mark.parametrize("slug", ["default", "xavier_normal", "orthogonal", "sparse"])
 def test_what_a_narrower_type_holds_is_told_as_of_that_type(slug, narrow, wide):
     layer = Layer("linear", (512, 256))
@@ -583,7 +581,8 @@ def test_a_few_values_far_outside_do_not_hide_the_law(dtype, ends):
     assert (found.family, found.strays) == ("normal", len(ends))
     assert labels(found)[0] == "normal(std=0.02)"
     assert found.measurement.std == pytest.approx(0.02, rel=0.01)
-    assert f"{len(ends)} of 131,072 values lie" in found.sentence
+    held = "All values are float32's, held in float64. " if dtype == "float64" else ""
+    assert found.sentence.startswith(f"{held}{len(ends)} of 131,072 values lie")
 
 
 def test_what_is_no_stray():
